@@ -1,0 +1,60 @@
+// A recipe says how to serve one model on some hardware at some precision. This file holds its normalised form.
+
+export type ModelId = string;
+export type RecipeId = string;
+
+export const ENGINES = ["vllm", "sglang", "llama.cpp", "sim", "openai"] as const;
+export type Engine = (typeof ENGINES)[number];
+
+export const PRECISIONS = ["fp16", "bf16", "fp8", "int8", "int4"] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
+export const RUNTIMES = ["docker", "kubernetes", "process"] as const;
+export type RuntimeName = (typeof RUNTIMES)[number];
+
+/** How to serve one model on some hardware at some precision, whichever file format it came from. */
+export interface Recipe {
+  readonly id: RecipeId;
+  /** The file it was read from, for messages. */
+  readonly file: string;
+  /** Hash of everything that shapes a replica; a running replica with another hash is stale. */
+  readonly hash: string;
+  /** The Hugging Face id, which is the name clients send. */
+  readonly model: ModelId;
+  readonly aliases: readonly string[];
+  readonly engine: Engine;
+  /** Absent: the default of config.yaml. */
+  readonly runtime?: RuntimeName;
+  readonly image?: string;
+  /** Program and first arguments instead of the engine's usual ones. */
+  readonly command?: readonly string[];
+  /** GPU products it may run on ("MI300X"); empty: any. */
+  readonly hardware: readonly string[];
+  readonly precision?: Precision;
+  /** Sorted by GPU count; at least one; exactly one is the default. */
+  readonly profiles: readonly Profile[];
+  /** Idle time before unload; Infinity: never. Absent: the default of config.yaml. */
+  readonly keepAliveMs?: number;
+  readonly replicas: { readonly min: number; readonly max: number };
+  readonly resources: {
+    readonly memoryBytes?: number;
+    readonly memorySwapBytes?: number;
+    readonly shmBytes?: number;
+    readonly cpus?: number;
+  };
+  readonly startTimeoutMs?: number;
+  /** Most requests in flight on one replica; absent: as many as come. */
+  readonly maxInFlight?: number;
+}
+
+/** One block of a recipe: the settings for one GPU count. */
+export interface Profile {
+  /** "4_gpu" */
+  readonly id: string;
+  readonly gpus: number;
+  /** Engine arguments, those of the recipe included. */
+  readonly args: readonly string[];
+  /** Environment, that of the recipe included. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly isDefault: boolean;
+}

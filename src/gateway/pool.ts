@@ -1,0 +1,60 @@
+// What the data plane needs of the control plane. Nothing here knows what a container is.
+import type { ModelId } from "../catalog/recipe.ts";
+
+export interface ReplicaPool {
+  /**
+   * One slot on a replica of the model: at once when one is ready, else a promise that a cold start (or a freed slot) fulfils.
+   * Rejects with an `AimError` when it cannot be had, and with the signal's reason when that aborts first.
+   */
+  acquire(model: ModelId, hints: RequestHints, signal: AbortSignal): Lease | Promise<Lease>;
+  /** What a waiter of this model is waiting for, as a short phrase: "loading weights 62%, about 40 s left". */
+  describeWait(model: ModelId): string;
+  /** When it is worth asking again for a model that is not ready, in ms. */
+  retryAfterMs(model: ModelId): number;
+}
+
+export interface RequestHints {
+  readonly requestId: string;
+  /** Size of the request body, for the bound on what waiters may hold. */
+  readonly bodyBytes: number;
+}
+
+/** The right to one request on one replica. */
+export interface Lease {
+  readonly replica: string;
+  readonly address: URL;
+  /** Whether the model had to be started for it. */
+  readonly coldStart: boolean;
+  /** What became of the request, so that a dead replica is noticed at once. */
+  report(outcome: Outcome): void;
+  /** Idempotent. */
+  release(): void;
+}
+
+export type Outcome =
+  | { readonly kind: "completed" }
+  | { readonly kind: "client_gone" }
+  /** No connection could be made: nothing was sent, any replica may be tried. */
+  | { readonly kind: "unreachable"; readonly error: Error }
+  /** The connection ended or the answer was garbage after the request had been sent. */
+  | { readonly kind: "broken"; readonly error: Error };
+
+/** The models clients can name, answered from memory whatever is running. */
+export interface ModelDirectory {
+  list(): readonly ModelCard[];
+  /** By model id or alias. */
+  find(name: string): ModelCard | undefined;
+}
+
+export type ModelStatus = "cold" | "starting" | "ready" | "sleeping" | "failed" | "unavailable";
+
+export interface ModelCard {
+  readonly id: ModelId;
+  readonly aliases: readonly string[];
+  readonly status: ModelStatus;
+  /** Why it failed or is unavailable; in words for API clients (no paths, no addresses). */
+  readonly reason?: string;
+  /** Seconds since the Unix epoch at which the recipe was read. */
+  readonly createdAt: number;
+  readonly maxModelLen?: number;
+}

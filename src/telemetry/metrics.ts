@@ -1,0 +1,111 @@
+// Prometheus metrics, each declared once. Label values are bounded: only known models, codes and states.
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+
+const SECONDS_SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+const SECONDS_LONG = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** Process metrics are collected only where asked for, since they start observers of their own. */
+export function createMetrics(options: { readonly processMetrics: boolean } = { processMetrics: false }) {
+  const registry = new Registry();
+  const registers = [registry];
+  if (options.processMetrics) collectDefaultMetrics({ register: registry });
+  return {
+    registry,
+    requests: new Counter({
+      name: "aim_http_requests_total",
+      help: "Inference requests by route, model and the HTTP status they ended with.",
+      labelNames: ["route", "model", "code"],
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: "aim_request_duration_seconds",
+      help: "Time from the request to the last byte of its answer.",
+      labelNames: ["route", "model"],
+      buckets: SECONDS_SHORT,
+      registers,
+    }),
+    firstByteSeconds: new Histogram({
+      name: "aim_time_to_first_byte_seconds",
+      help: "Time from the request to the first byte of the backend's answer; waiting comments do not count.",
+      labelNames: ["model", "start"],
+      buckets: SECONDS_SHORT,
+      registers,
+    }),
+    queueSeconds: new Histogram({
+      name: "aim_queue_wait_seconds",
+      help: "Time a request waited for a replica.",
+      labelNames: ["model", "start"],
+      buckets: SECONDS_LONG,
+      registers,
+    }),
+    rejections: new Counter({
+      name: "aim_rejections_total",
+      help: "Requests the gateway itself refused, by error code.",
+      labelNames: ["reason"],
+      registers,
+    }),
+    streamAborts: new Counter({
+      name: "aim_stream_aborts_total",
+      help: "Requests that did not end by themselves, by who left and when.",
+      labelNames: ["side", "phase"],
+      registers,
+    }),
+    retries: new Counter({
+      name: "aim_retries_total",
+      help: "Requests tried again on another replica before any byte was sent.",
+      labelNames: ["model"],
+      registers,
+    }),
+    startSeconds: new Histogram({
+      name: "aim_cold_start_seconds",
+      help: "Time from the decision to start a replica until it is ready.",
+      labelNames: ["model"],
+      buckets: SECONDS_LONG,
+      registers,
+    }),
+    starts: new Counter({
+      name: "aim_replica_starts_total",
+      help: "Starts of replicas by how they ended: ready, or the cause of the failure.",
+      labelNames: ["model", "outcome"],
+      registers,
+    }),
+    reaps: new Counter({
+      name: "aim_reaps_total",
+      help: "Replicas taken down, by reason: idle, evicted, stopped, failed, stale, shutdown.",
+      labelNames: ["model", "reason"],
+      registers,
+    }),
+    replicas: new Gauge({
+      name: "aim_replicas",
+      help: "Replicas by model and state.",
+      labelNames: ["model", "state"],
+      registers,
+    }),
+    inFlight: new Gauge({
+      name: "aim_requests_in_flight",
+      help: "Requests that hold a replica.",
+      labelNames: ["model"],
+      registers,
+    }),
+    waiting: new Gauge({
+      name: "aim_queue_depth",
+      help: "Requests that wait for a replica.",
+      labelNames: ["model"],
+      registers,
+    }),
+    gpus: new Gauge({
+      name: "aim_gpu_allocated",
+      help: "1 where a replica holds the GPU, else 0.",
+      labelNames: ["gpu", "model"],
+      registers,
+    }),
+    build: new Gauge({
+      name: "aim_build_info",
+      help: "Always 1; the version is a label.",
+      labelNames: ["version"],
+      registers,
+    }),
+  };
+}
