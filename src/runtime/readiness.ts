@@ -1,0 +1,183 @@
+// Whether a replica can serve: its health, the name it serves and, where asked for, one generated token.
+import { Agent } from "undici";
+import type { Readiness } from "../catalog/launch-spec.ts";
+import { AimError } from "../errors.ts";
+import { deadline, sleep, type Clock } from "../lib/clock.ts";
+
+/** `final`: asking again will not help, since whoever answers there is not the replica that was started. */
+export type ProbeResult =
+  | { readonly ready: true }
+  | { readonly ready: false; readonly reason: string; readonly final?: boolean };
+
+export interface ReadinessProbe {
+  /** Asks once. Never rejects for what the replica does; rejects with the signal's reason when that aborts. */
+  isReady(address: URL, readiness: Readiness, signal: AbortSignal): Promise<ProbeResult>;
+  close(): Promise<void>;
+}
+
+export interface AwaitReadyOptions {
+  readonly everyMs: number;
+  readonly clock: Clock;
+  /** Told each time why it is not ready yet. */
+  onNotReady?(reason: string): void;
+}
+
+const READY: ProbeResult = { ready: true };
+const PROBE_TIMEOUT_MS = 10_000;
+/** The first request may compile kernels, and cutting it short would make it start over. */
+const WARM_UP_TIMEOUT_MS = 60_000;
+const MAX_BODY_BYTES = 1024 * 1024;
+const QUOTE_LENGTH = 200;
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+interface Question {
+  readonly path: string;
+  readonly post?: Readonly<Record<string, unknown>>;
+  readonly timeoutMs?: number;
+}
+
+type Ask = (question: Question) => Promise<Answer>;
+
+/** A probe with connections of its own: each question gets a fresh one, so a stuck socket cannot hide a healthy server. */
+export function createReadinessProbe(deps: { readonly clock: Clock }): ReadinessProbe {
+  const agent = new Agent({ pipelining: 0, headersTimeout: 0, bodyTimeout: 0 });
+  return {
+    async isReady(address, readiness, signal) {
+      try {
+        return await examine(
+          (question) => askOne(agent, deps.clock, { ...question, address, signal }),
+          readiness,
+        );
+      } catch (error) {
+        signal.throwIfAborted();
+        return { ready: false, reason: describeFailure(error) };
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+/** Asks until the answer is ready or final, and gives that answer; rejects with the signal's reason when that aborts. */
+export async function awaitReady(
+  probe: ReadinessProbe,
+  target: { readonly address: URL; readonly readiness: Readiness },
+  options: AwaitReadyOptions,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
+  for (;;) {
+    const result = await probe.isReady(target.address, target.readiness, signal);
+    if (result.ready || result.final === true) return result;
+    options.onNotReady?.(result.reason);
+    await sleep(options.clock, options.everyMs, signal);
+  }
+}
+
+async function examine(ask: Ask, readiness: Readiness): Promise<ProbeResult> {
+  const health = await ask({ path: "/health" });
+  if (health.status !== 200) return notOk("/health", health);
+  const models = await ask({ path: "/v1/models" });
+  if (models.status !== 200) return notOk("/v1/models", models);
+  const served = servedModels(models.body);
+  if (served === undefined) return { ready: false, reason: "GET /v1/models answered no list of models" };
+  if (!served.includes(readiness.servedModel)) return servesOthers(served, readiness.servedModel);
+  return readiness.warmUp ? warmUp(ask, readiness.servedModel) : READY;
+}
+
+/** One token. A server with neither route (an embedding model) has nothing to warm up. */
+async function warmUp(ask: Ask, model: string): Promise<ProbeResult> {
+  const common = { model, max_tokens: 1, temperature: 0 };
+  const attempts: readonly Question[] = [
+    { path: "/v1/completions", post: { ...common, prompt: "Hi" } },
+    { path: "/v1/chat/completions", post: { ...common, messages: [{ role: "user", content: "Hi" }] } },
+  ];
+  for (const attempt of attempts) {
+    const answer = await ask({ ...attempt, timeoutMs: WARM_UP_TIMEOUT_MS });
+    if (answer.status === 200) return READY;
+    if (answer.status !== 404) return notOk(attempt.path, answer);
+  }
+  return READY;
+}
+
+async function askOne(
+  agent: Agent,
+  clock: Clock,
+  question: Question & { readonly address: URL; readonly signal: AbortSignal },
+): Promise<Answer> {
+  const { address, path, post, signal, timeoutMs = PROBE_TIMEOUT_MS } = question;
+  const tooLate = () =>
+    new AimError("upstream_timeout", `${path} did not answer within ${timeoutMs / 1000} s`);
+  const limit = deadline(clock, timeoutMs, tooLate, signal);
+  try {
+    const response = await agent.request({
+      origin: address.origin,
+      path,
+      method: post === undefined ? "GET" : "POST",
+      headers: post === undefined ? {} : { "content-type": "application/json" },
+      body: post === undefined ? null : JSON.stringify(post),
+      signal: limit.signal,
+    });
+    return { status: response.statusCode, body: await readBounded(response.body) };
+  } finally {
+    limit.done();
+  }
+}
+
+/** A body beyond the bound is cut; what follows is of no use to a probe. */
+async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size >= MAX_BODY_BYTES) break;
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** Ids of OpenAI's `data` list; llama.cpp adds a `models` list with names. Undefined when there is neither. */
+function servedModels(body: string): readonly string[] | undefined {
+  const answer = parseJson(body);
+  if (!isRecord(answer)) return undefined;
+  const lists = [answer["data"], answer["models"]].filter((list) => Array.isArray(list));
+  if (lists.length === 0) return undefined;
+  const entries: unknown[] = lists.flat();
+  const names = entries.filter(isRecord).flatMap((entry) => [entry["id"], entry["name"], entry["model"]]);
+  return [...new Set(names.filter((name) => typeof name === "string"))];
+}
+
+function servesOthers(served: readonly string[], wanted: string): ProbeResult {
+  if (served.length === 0) return { ready: false, reason: `it serves no model yet, not ${wanted}` };
+  return { ready: false, reason: `it serves ${served.join(", ")}, not ${wanted}`, final: true };
+}
+
+/** The server refuses (4xx) or points elsewhere (3xx) for good; 5xx and 408/425/429 may pass. */
+function notOk(path: string, answer: Answer): ProbeResult {
+  const quote = answer.body.replaceAll(/\s+/g, " ").trim().slice(0, QUOTE_LENGTH);
+  const reason = `${path} answered ${answer.status}${quote === "" ? "" : `: ${quote}`}`;
+  const passing = answer.status < 300 || answer.status >= 500 || [404, 408, 425, 429].includes(answer.status);
+  return passing ? { ready: false, reason } : { ready: false, reason, final: true };
+}
+
+function describeFailure(error: unknown): string {
+  if (error instanceof AimError) return error.message;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "ECONNREFUSED") return "still loading: it does not listen yet";
+  return `still loading: ${error instanceof Error ? error.message || code : String(error)}`;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not JSON is an answer too: the caller says what was expected.
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
