@@ -26,10 +26,13 @@ export const ERROR_KINDS = {
   conflict: kind(409, "invalid_request_error", "final"),
   request_too_large: kind(413, "invalid_request_error", "final"),
   unsupported_encoding: kind(415, "invalid_request_error", "final"),
+  unsupported_media_type: kind(415, "invalid_request_error", "final"),
   queue_full: kind(429, "rate_limit_error", "retryable"),
   client_closed_request: kind(499, "invalid_request_error", "final"),
   internal_error: kind(500, "server_error", "final"),
   bad_gateway: kind(502, "server_error", "retryable"),
+  /** A backend's answer that broke off; only ever sent as an event within a stream. */
+  upstream_error: kind(502, "server_error", "retryable"),
   model_unavailable: kind(503, "service_unavailable_error", "final"),
   model_loading: kind(503, "service_unavailable_error", "retryable"),
   model_start_failed: kind(503, "service_unavailable_error", "final"),
