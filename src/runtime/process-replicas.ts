@@ -1,0 +1,69 @@
+// Which processes make up which replica: told by the marks in their environment, so that it is true after any restart of ours.
+import { LABELS } from "../catalog/launch-spec.ts";
+import type { BackendRef } from "./driver.ts";
+import { readMarks, type Marks } from "./process-marks.ts";
+import { isLive, type ProcessStat, type ProcessTable } from "./process-table.ts";
+
+/** One live process that bears our marks: the program that was started, or one that it started. */
+export interface Bearer {
+  readonly stat: ProcessStat;
+  readonly marks: Marks;
+}
+
+/** The live processes of one replica. */
+export interface ProcessReplica {
+  readonly ref: BackendRef;
+  readonly marks: Marks;
+  /** The program that was started; where that has ended and left children behind, the oldest of these. */
+  readonly root: ProcessStat;
+  readonly isOrphaned: boolean;
+  readonly members: readonly ProcessStat[];
+}
+
+/** The identity of a process: the pid alone is reused. */
+export function refId(stat: ProcessStat): string {
+  return `${stat.pid}:${stat.startTicks}`;
+}
+
+/** The pid in a ref id; 0, which is nobody's, when it is none of ours. */
+export function pidOf(id: string): number {
+  const pid = Number(/^(\d+):/.exec(id)?.[1] ?? 0);
+  return Number.isSafeInteger(pid) ? pid : 0;
+}
+
+/** Every replica of the installation that has live processes, by name. */
+export async function findReplicas(
+  table: ProcessTable,
+  installation: string,
+): Promise<ReadonlyMap<string, ProcessReplica>> {
+  const bearers: Bearer[] = [];
+  for (const stat of await table.all()) {
+    if (!isLive(stat)) continue;
+    const marks = readMarks((await table.environ(stat.pid)) ?? new Map());
+    if (marks?.labels[LABELS.installation] === installation) bearers.push({ stat, marks });
+  }
+  return groupByReplica(bearers);
+}
+
+/** Pure: children inherit the marks, so a name has one root, the oldest leader of a process group, and its other members. */
+export function groupByReplica(bearers: readonly Bearer[]): ReadonlyMap<string, ProcessReplica> {
+  const byName = Map.groupBy(bearers, (bearer) => bearer.marks.labels[LABELS.replica] ?? "");
+  byName.delete("");
+  return new Map([...byName].map(([name, members]) => [name, toReplica(name, members)]));
+}
+
+function toReplica(name: string, bearers: readonly Bearer[]): ProcessReplica {
+  const oldestFirst = bearers.toSorted(
+    (a, b) => a.stat.startTicks - b.stat.startTicks || a.stat.pid - b.stat.pid,
+  );
+  const leader = oldestFirst.find((bearer) => bearer.stat.pid === bearer.stat.group);
+  const root = leader ?? oldestFirst[0];
+  if (root === undefined) throw new Error(`replica ${name} has no process`);
+  return {
+    ref: { id: refId(root.stat), name },
+    marks: root.marks,
+    root: root.stat,
+    isOrphaned: leader === undefined,
+    members: oldestFirst.map((bearer) => bearer.stat),
+  };
+}
