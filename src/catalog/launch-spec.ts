@@ -1,12 +1,12 @@
 // A launch spec is the runtime-neutral description of one replica to start: made here by a pure function, carried out by a driver.
 import { AimError } from "../errors.ts";
+import { defined } from "./defined.ts";
+import { engineArgv, MODEL_PLACEHOLDER } from "./engine-argv.ts";
+import { checkEnv } from "./env.ts";
 import type { Engine, Profile, Recipe, RuntimeName } from "./recipe.ts";
 
+export { HOST_PLACEHOLDER, PORT_PLACEHOLDER } from "./engine-argv.ts";
 export type { RuntimeName } from "./recipe.ts";
-
-/** Placeholders in `argv` and `env` values; the driver fills them in, since only it knows where the replica will listen. */
-export const HOST_PLACEHOLDER = "{host}";
-export const PORT_PLACEHOLDER = "{port}";
 
 export interface LaunchSpec {
   /** Unique within the installation: [a-z0-9][a-z0-9.-]*. The driver derives the runtime's own name from it. */
@@ -81,4 +81,81 @@ export interface LaunchDefaults {
   readonly shmBytes: number;
   /** argv prefix that runs this very program, for the bundled sim engine on the process runtime. */
   readonly self: readonly string[];
+}
+
+/** The replica that a recipe and a profile describe, ready for a driver. Throws `invalid_recipe` when they cannot be launched. */
+export function toLaunchSpec(input: LaunchInput): LaunchSpec {
+  const { recipe, profile, runtime, defaults } = input;
+  return {
+    replica: input.replica,
+    runtime,
+    ...imageOf(input),
+    argv: engineArgv({ recipe, profile, runtime, self: defaults.self }),
+    env: envOf(input),
+    gpus: input.gpus,
+    resources: {
+      ...defined({ shmBytes: profile.gpus > 0 ? defaults.shmBytes : undefined }),
+      ...recipe.resources,
+    },
+    labels: labelsOf(input),
+    readiness: {
+      servedModel: recipe.model,
+      // Any program may be behind "openai", embedders and speech models too: it need not know how to complete text.
+      warmUp: recipe.engine !== "openai",
+      timeoutMs: recipe.startTimeoutMs ?? defaults.startTimeoutMs,
+    },
+    stopGraceMs: defaults.stopGraceMs,
+  };
+}
+
+function imageOf({ recipe, runtime, defaults }: LaunchInput): { readonly image?: string } {
+  if (runtime === "process") return {};
+  const image = recipe.image ?? defaults.images[recipe.engine];
+  if (image !== undefined) return { image };
+  throw new AimError(
+    "invalid_recipe",
+    `recipe ${recipe.id} has no image for the ${runtime} runtime; give it "image:", or set images.${recipe.engine} in config.yaml`,
+  );
+}
+
+function envOf({ recipe, profile, runtime, gpus }: LaunchInput): Record<string, string> {
+  const [forbidden] = checkEnv(profile.env, runtime, []);
+  if (forbidden !== undefined)
+    throw new AimError("invalid_recipe", `recipe ${recipe.id}: ${forbidden.message}`);
+  const env = Object.entries(profile.env).map(([name, value]) => [
+    name,
+    value.replaceAll(MODEL_PLACEHOLDER, recipe.model),
+  ]);
+  return {
+    // Longer than the gateway keeps idle connections, so that the engine never closes one that is being used.
+    ...(recipe.engine === "vllm" ? { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "120" } : {}),
+    // Only the devices of the replica exist in its container, so they are numbered from 0 there.
+    ...(runtime === "docker" && gpus.length > 0
+      ? { HIP_VISIBLE_DEVICES: gpus.map((_, index) => index).join(",") }
+      : {}),
+    ...Object.fromEntries(env),
+  };
+}
+
+function labelsOf({
+  recipe,
+  profile,
+  replica,
+  installation,
+  gpus,
+  keepAliveMs,
+}: LaunchInput): Record<string, string> {
+  return {
+    [LABELS.installation]: installation,
+    [LABELS.schema]: LABEL_SCHEMA,
+    [LABELS.replica]: replica,
+    [LABELS.model]: recipe.model,
+    [LABELS.recipe]: recipe.id,
+    [LABELS.recipeHash]: recipe.hash,
+    [LABELS.profile]: profile.id,
+    [LABELS.gpus]: gpus.join(","),
+    ...(keepAliveMs === undefined
+      ? {}
+      : { [LABELS.keepAlive]: keepAliveMs === Infinity ? "forever" : String(keepAliveMs) }),
+  };
 }

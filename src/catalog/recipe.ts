@@ -45,6 +45,8 @@ export interface Recipe {
   readonly startTimeoutMs?: number;
   /** Most requests in flight on one replica; absent: as many as come. */
   readonly maxInFlight?: number;
+  /** What was read otherwise than it is written, in words for people. */
+  readonly notes?: readonly string[];
 }
 
 /** One block of a recipe: the settings for one GPU count. */

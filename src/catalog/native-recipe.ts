@@ -1,0 +1,162 @@
+// Our own recipe format: from checked YAML to a recipe, with the checks that span several fields.
+import { basename, extname } from "node:path";
+import { defined } from "./defined.ts";
+import { checkEnv } from "./env.ts";
+import { checkFlags, mergeFlags, readFlags, toArgs, whyParallelismIsWrong, type Flag } from "./flags.ts";
+import { withHash } from "./hash.ts";
+import type { Profile, Recipe } from "./recipe.ts";
+import { RECIPE_ID, RECIPE_ID_RULE, recipeSchema, type RecipeDraft } from "./recipe-schema.ts";
+import { checkSchema } from "./schema-findings.ts";
+import type { Finding } from "./yaml-source.ts";
+
+/** What a file yields: its recipes, or what is wrong with it. */
+export interface Reading {
+  readonly recipes: readonly Recipe[];
+  readonly findings: readonly Finding[];
+}
+
+export function readNativeRecipe(file: string, value: unknown): Reading {
+  const { data, findings } = checkSchema(recipeSchema, value);
+  if (data === undefined) return { recipes: [], findings };
+  const id = data.id ?? basename(file, extname(file));
+  const all = [
+    ...findings,
+    ...checkId(id),
+    ...checkAcrossFields(data),
+    ...Object.keys(data.profiles).flatMap((key) => checkProfile(data, key)),
+  ];
+  return all.length > 0
+    ? { recipes: [], findings: all }
+    : { recipes: [toRecipe(file, id, data)], findings: [] };
+}
+
+function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
+  const { resources } = draft;
+  const min = draft.replicas?.min ?? 0;
+  return withHash({
+    id,
+    file,
+    model: draft.model,
+    aliases: [...new Set(draft.aliases)].filter((alias) => alias !== draft.model),
+    engine: draft.engine,
+    hardware: [draft.hardware ?? []].flat(),
+    profiles: toProfiles(draft),
+    replicas: { min, max: draft.replicas?.max ?? Math.max(1, min) },
+    resources: defined({
+      memoryBytes: resources?.memory,
+      memorySwapBytes: resources?.memorySwap,
+      shmBytes: resources?.shm,
+      cpus: resources?.cpus,
+    }),
+    ...defined({
+      runtime: draft.runtime,
+      image: draft.image,
+      command: draft.command,
+      precision: draft.precision,
+      keepAliveMs: draft.keepAlive ?? draft.ttl,
+      startTimeoutMs: draft.startTimeout,
+      maxInFlight: draft.maxInFlight,
+    }),
+  });
+}
+
+function toProfiles(draft: RecipeDraft): Profile[] {
+  const ids = Object.keys(draft.profiles).sort((a, b) => gpuCount(a) - gpuCount(b));
+  const defaultId = ids.find((id) => draft.profiles[id]?.default === true) ?? ids[0];
+  return ids.map((id) => ({
+    id,
+    gpus: gpuCount(id),
+    args: toArgs(flagsOf(draft, id)),
+    env: Object.fromEntries(
+      Object.entries({ ...draft.env, ...draft.profiles[id]?.env }).map(([name, value]) => [
+        name,
+        String(value),
+      ]),
+    ),
+    isDefault: id === defaultId,
+  }));
+}
+
+function flagsOf(draft: RecipeDraft, profile: string): Flag[] {
+  const own = draft.profiles[profile]?.args;
+  return mergeFlags(
+    readFlags(draft.args ?? {}, ["args"]),
+    own === undefined ? [] : readFlags(own, ["profiles", profile, "args"]),
+  );
+}
+
+/** "4_gpu" → 4 */
+export function gpuCount(profileId: string): number {
+  return Number.parseInt(profileId, 10);
+}
+
+function checkId(id: string): Finding[] {
+  if (RECIPE_ID.test(id)) return [];
+  return [{ path: ["id"], message: `the file name makes no recipe id; write "id:" with ${RECIPE_ID_RULE}` }];
+}
+
+function checkAcrossFields(draft: RecipeDraft): Finding[] {
+  const { command, engine, resources, replicas, runtime } = draft;
+  const faults: [boolean, readonly PropertyKey[], string][] = [
+    [
+      draft.keepAlive !== undefined && draft.ttl !== undefined,
+      ["ttl"],
+      '"ttl" is another name for "keepAlive"; give one of them',
+    ],
+    [
+      engine === "openai" && command === undefined,
+      ["engine"],
+      'the engine "openai" is any OpenAI-compatible server, so "command" must say how to start it',
+    ],
+    [
+      engine === "openai" && command !== undefined && !mentionsPort(draft),
+      ["command"],
+      "the gateway picks the port; write {port} where the program takes it, in command, args or env",
+    ],
+    [
+      runtime === "process" && draft.image !== undefined,
+      ["image"],
+      'the process runtime starts programs, not images; give "command" or another runtime',
+    ],
+    [(replicas?.min ?? 0) > (replicas?.max ?? Infinity), ["replicas", "min"], "min is greater than max"],
+    [
+      resources?.memorySwap !== undefined && resources.memorySwap < (resources.memory ?? Infinity),
+      ["resources", "memorySwap"],
+      "memorySwap counts memory and swap together: it needs a memory, and at least as much",
+    ],
+    [
+      draft.startTimeout === 0 || draft.startTimeout === Infinity,
+      ["startTimeout"],
+      'expected a time that ends, such as "30m": every wait is bounded',
+    ],
+  ];
+  return [
+    ...faults.filter(([wrong]) => wrong).map(([, path, message]) => ({ path, message })),
+    ...checkDefaults(draft),
+    ...checkFlags(engine, readFlags(draft.args ?? {}, ["args"])),
+    ...checkEnv(draft.env ?? {}, runtime, ["env"]),
+  ];
+}
+
+function mentionsPort(draft: RecipeDraft): boolean {
+  return JSON.stringify([draft.command, draft.args, draft.env, draft.profiles]).includes("{port}");
+}
+
+function checkDefaults(draft: RecipeDraft): Finding[] {
+  const defaults = Object.keys(draft.profiles).filter((id) => draft.profiles[id]?.default === true);
+  return defaults.slice(1).map((id) => ({
+    path: ["profiles", id, "default"],
+    message: `${defaults[0]} is the default already; a recipe has one`,
+  }));
+}
+
+function checkProfile(draft: RecipeDraft, id: string): Finding[] {
+  const path = ["profiles", id];
+  const { args, env } = draft.profiles[id] ?? {};
+  const wrong = whyParallelismIsWrong(draft.engine, toArgs(flagsOf(draft, id)), gpuCount(id));
+  return [
+    ...checkFlags(draft.engine, readFlags(args ?? {}, [...path, "args"])),
+    ...checkEnv(env ?? {}, draft.runtime, [...path, "env"]),
+    ...(wrong === undefined ? [] : [{ path: [...path, "args"], message: wrong }]),
+  ];
+}

@@ -1,0 +1,161 @@
+// The YAML of our own recipe format as a zod schema: what may be written, and the words that say so.
+import { z } from "zod";
+import { parseDuration, parseSize } from "../lib/units.ts";
+import { parsePrecision } from "./precision.ts";
+import { ENGINES, PRECISIONS, RUNTIMES } from "./recipe.ts";
+
+const DURATION = 'expected a duration such as "90s", "15m", "1h30m" or "forever"';
+const SIZE = 'expected a size such as "512m" or "64g"';
+
+/** What a client may call a model: no spaces, no control characters, and never what a program would take for a flag. */
+export const modelName = z
+  .string({ error: 'expected a model name such as "Qwen/Qwen3-32B"' })
+  .regex(/^[\w./][\w./:@+-]{0,127}$/, {
+    error: 'expected a model name: up to 128 letters, digits and "._-/:@+", not beginning with "-"',
+  });
+
+/** A recipe's id becomes part of container and pod names. */
+export const RECIPE_ID = /^[a-z0-9][a-z0-9.-]{0,39}$/;
+export const RECIPE_ID_RULE =
+  'up to 40 lower-case letters, digits, "." and "-", beginning with a letter or digit';
+
+const word = z.string({ error: "expected text" }).min(1, { error: "expected text, found nothing" });
+const duration = z
+  .string({ error: DURATION })
+  .transform((text, context) => parsed(parseDuration(text), DURATION, context));
+const size = z
+  .string({ error: SIZE })
+  .transform((text, context) => parsed(parseSize(text) || undefined, SIZE, context));
+
+/** A number that its digits in the file determine; a longer one would come out changed. */
+const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
+  error: "too long a number to be read exactly; put it in quotes",
+});
+const wholeNumber = (min: number) =>
+  z.int({ error: "expected a whole number" }).min(min, { error: `expected a whole number, ${min} or more` });
+
+const flagValue = z.union(
+  [z.string(), exactNumber, z.boolean(), z.array(z.union([z.string(), exactNumber]))],
+  {
+    error: "expected text, a number, true, false or a list",
+  },
+);
+const flagKey = z
+  .string()
+  .regex(/^-{0,2}[A-Za-z][\w.-]*$/, { error: 'expected a flag such as "--max-model-len"' });
+const args = z.union(
+  [z.record(flagKey, flagValue), z.array(z.string({ error: "expected text in quotes" }))],
+  {
+    error: 'expected a map of flags to values, or a list such as ["--max-model-len", "8192"]',
+  },
+);
+
+const envName = z.string().regex(/^[A-Za-z_]\w*$/, { error: "expected the name of an environment variable" });
+const envValue = z.union([z.string(), exactNumber, z.boolean()], {
+  error: "expected text, a number, true or false",
+});
+const env = z.record(envName, envValue, { error: "expected a map of names to values" });
+
+const profile = z.strictObject(
+  {
+    args: args.optional(),
+    env: env.optional(),
+    default: z.boolean({ error: "expected true or false" }).optional(),
+  },
+  { error: "expected a map with args, env or default; write {} when the profile adds nothing" },
+);
+const profileId = z.string().regex(/^(0|[1-9]\d?)_gpu$/, {
+  error: 'expected a GPU count such as "1_gpu" or "8_gpu" ("0_gpu" for engines that need none)',
+});
+
+const PRECISION = `expected one of ${PRECISIONS.join(", ")}`;
+const precision = z
+  .string({ error: PRECISION })
+  .transform((text, context) => parsed(parsePrecision(text), PRECISION, context));
+
+const resources = z.strictObject(
+  {
+    memory: size.optional().describe("Most memory of one replica; no limit when absent."),
+    memorySwap: size.optional().describe("Memory and swap together, at least as much as memory."),
+    shm: size.optional().describe("Size of /dev/shm."),
+    cpus: z
+      .number({ error: "expected a number of CPUs" })
+      .positive({ error: "expected more than 0 CPUs" })
+      .optional(),
+  },
+  { error: "expected a map with memory, memorySwap, shm or cpus" },
+);
+
+export const recipeSchema = z.strictObject(
+  {
+    id: z
+      .string({ error: "expected text" })
+      .regex(RECIPE_ID, { error: `expected ${RECIPE_ID_RULE}` })
+      .optional()
+      .describe("Name of the recipe; that of the file when absent."),
+    model: modelName.describe("The Hugging Face id, which is also the name that clients send."),
+    aliases: z
+      .array(modelName, { error: "expected a list of names" })
+      .optional()
+      .describe("Other names for the model."),
+    engine: z.enum(ENGINES).describe("The inference software."),
+    runtime: z
+      .enum(RUNTIMES)
+      .optional()
+      .describe("Where replicas run; the default of config.yaml when absent."),
+    image: z
+      .string({ error: "expected an image such as name:tag" })
+      .regex(/^[\w][\w./:@-]*$/, { error: "expected an image such as name:tag" })
+      .optional()
+      .describe("Container image; the one of config.yaml for this engine when absent."),
+    command: z
+      .array(word, { error: "expected a list: the program, then its arguments" })
+      .min(1, { error: "expected a program" })
+      .optional()
+      .describe(
+        "Program and first arguments instead of the engine's own. {host}, {port} and {model} are filled in.",
+      ),
+    hardware: z
+      .union([word, z.array(word)], { error: 'expected a GPU product such as "MI300X", or a list of them' })
+      .optional()
+      .describe("GPU products it may run on; any when absent."),
+    precision: precision.optional().describe("Numeric precision of the weights."),
+    args: args.optional().describe("Engine flags of every profile."),
+    env: env.optional().describe("Environment of every profile."),
+    profiles: z
+      .record(profileId, profile, { error: 'expected a map such as "1_gpu: {}"' })
+      .refine((profiles) => Object.keys(profiles).length > 0, {
+        error: 'expected at least one profile, such as "1_gpu: {}"',
+      })
+      .describe("Settings by GPU count; they override those of the recipe."),
+    keepAlive: duration.optional().describe("Idle time before a replica is unloaded."),
+    ttl: duration.optional().describe("Another name for keepAlive."),
+    replicas: z
+      .strictObject(
+        { min: wholeNumber(0).optional(), max: wholeNumber(1).optional() },
+        { error: "expected a map with min and max" },
+      )
+      .optional()
+      .describe("How many replicas there may be; 0 to 1 when absent."),
+    resources: resources.optional().describe("Limits of one replica."),
+    startTimeout: duration.optional().describe("Longest time from start to ready."),
+    maxInFlight: wholeNumber(1)
+      .optional()
+      .describe("Most requests in flight on one replica; as many as come when absent."),
+  },
+  { error: "expected a map with at least model, engine and profiles" },
+);
+
+/** A recipe as written, after the checks of single fields. */
+export type RecipeDraft = z.output<typeof recipeSchema>;
+
+/** The JSON Schema of our recipe format, for editors. */
+export function recipeJsonSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(recipeSchema, { io: "input" }), title: "AIM Engine recipe" };
+}
+
+function parsed<T>(value: T | undefined, expected: string, context: z.core.$RefinementCtx): T {
+  if (value !== undefined) return value;
+  context.addIssue({ code: "custom", message: expected });
+  return z.NEVER;
+}
