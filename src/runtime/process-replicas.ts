@@ -31,6 +31,11 @@ export function pidOf(id: string): number {
   return Number.isSafeInteger(pid) ? pid : 0;
 }
 
+/** Whether both come from one start of one replica: no other has that name and that port. */
+export function isSameStart(a: Marks, b: Marks): boolean {
+  return a.labels[LABELS.replica] === b.labels[LABELS.replica] && a.address.href === b.address.href;
+}
+
 /** Every replica of the installation that has live processes, by name. */
 export async function findReplicas(
   table: ProcessTable,
@@ -53,9 +58,7 @@ export function groupByReplica(bearers: readonly Bearer[]): ReadonlyMap<string, 
 }
 
 function toReplica(name: string, bearers: readonly Bearer[]): ProcessReplica {
-  const oldestFirst = bearers.toSorted(
-    (a, b) => a.stat.startTicks - b.stat.startTicks || a.stat.pid - b.stat.pid,
-  );
+  const oldestFirst = bearers.toSorted((a, b) => a.stat.startTicks - b.stat.startTicks || a.stat.pid - b.stat.pid);
   const leader = oldestFirst.find((bearer) => bearer.stat.pid === bearer.stat.group);
   const root = leader ?? oldestFirst[0];
   if (root === undefined) throw new Error(`replica ${name} has no process`);

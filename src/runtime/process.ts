@@ -20,7 +20,8 @@ import type {
 import { logPath, observeChild, startChild, type Child } from "./process-child.ts";
 import { endGroups } from "./process-end.ts";
 import { readLog, rotateLog } from "./process-log.ts";
-import { findReplicas, pidOf, refId, type ProcessReplica } from "./process-replicas.ts";
+import type { Marks } from "./process-marks.ts";
+import { findReplicas, isSameStart, pidOf, refId, type ProcessReplica } from "./process-replicas.ts";
 import { isLive, ProcessTable, TICKS_PER_SECOND } from "./process-table.ts";
 
 export interface ProcessDriverOptions {
@@ -87,20 +88,14 @@ export class ProcessDriver implements RuntimeDriver {
       throw new AimError("runtime_unavailable", message, { cause: error });
     }
     if (await this.#table.isAvailable()) return;
-    logger.warn(
-      "this system has no /proc: replica processes are not taken over after a restart of the gateway",
-    );
+    logger.warn("this system has no /proc: replica processes are not taken over after a restart of the gateway");
   }
 
   inventory(): Promise<readonly Gpu[]> {
     return Promise.resolve(this.#options.gpus);
   }
 
-  async start(
-    spec: LaunchSpec,
-    observe: (phase: StartPhase) => void,
-    signal: AbortSignal,
-  ): Promise<BackendRef> {
+  async start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
     for (let other; (other = this.#starting.get(spec.replica)) !== undefined;) {
       // How the other one ended is its caller's affair; what it left is looked at below.
       await other.catch(() => undefined);
@@ -126,7 +121,10 @@ export class ProcessDriver implements RuntimeDriver {
     for (const [name, replica] of found) observed.set(name, await this.#observe(replica));
     for (const child of this.#children.values()) {
       const { name } = child.ref;
-      if (child.exit !== undefined || !found.has(name)) observed.set(name, observeChild(child));
+      const live = found.get(name);
+      // What an ended child left behind is a remainder of it; a live one is known better by the process table.
+      const isEnded = child.exit !== undefined && live !== undefined && isSameStart(live.marks, child.marks);
+      if (live === undefined || isEnded) observed.set(name, observeChild(child));
     }
     for (const { state, ref } of observed.values()) {
       if (state !== "exited" && !this.#children.has(ref.id)) this.#adopted.set(ref.id, ref);
@@ -168,17 +166,10 @@ export class ProcessDriver implements RuntimeDriver {
     await this.#loop.stop();
   }
 
-  async #startAlone(
-    spec: LaunchSpec,
-    observe: (phase: StartPhase) => void,
-    signal: AbortSignal,
-  ): Promise<BackendRef> {
+  async #startAlone(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
     signal.throwIfAborted();
     if (!REPLICA_NAME.test(spec.replica)) {
-      throw new AimError(
-        "runtime_failed",
-        `"${spec.replica}" is no name for a replica: use a-z, 0-9, "." and "-"`,
-      );
+      throw new AimError("runtime_failed", `"${spec.replica}" is no name for a replica: use a-z, 0-9, "." and "-"`);
     }
     const same = (await this.list(signal)).find((replica) => replica.ref.name === spec.replica);
     if (same?.address !== undefined) {
@@ -186,8 +177,7 @@ export class ProcessDriver implements RuntimeDriver {
       observe({ kind: "started", ref: same.ref, address: same.address });
       return same.ref;
     }
-    if (same !== undefined)
-      await this.#end(same.ref, { graceMs: 0, reason: "remains of an earlier start" }, signal);
+    if (same !== undefined) await this.#end(same.ref, { graceMs: 0, reason: "remains of an earlier start" }, signal);
     observe({ kind: "creating" });
     signal.throwIfAborted();
     const child = await this.#startChild(spec);
@@ -219,9 +209,13 @@ export class ProcessDriver implements RuntimeDriver {
 
   async #end(ref: BackendRef, options: StopOptions, signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#options;
+    const child = this.#children.get(ref.id);
+    const found = (await this.#find()).get(ref.name);
+    const marks = child?.marks ?? (found?.ref.id === ref.id ? found.marks : undefined);
+    if (marks === undefined) return;
     logger.info({ replica: ref.name, backend: ref.id, reason: options.reason }, "ending a replica process");
-    const isGone = await endGroups(() => this.#liveGroups(ref), { clock, graceMs: options.graceMs }, signal);
-    if (!isGone) {
+    const liveGroups = () => this.#liveGroups(marks, child);
+    if (!(await endGroups(liveGroups, { clock, graceMs: options.graceMs }, signal))) {
       const message = `replica ${ref.name} (process ${ref.id}) survives SIGKILL: it hangs in the kernel; look at its GPU and driver`;
       throw new AimError("runtime_failed", message);
     }
@@ -230,12 +224,11 @@ export class ProcessDriver implements RuntimeDriver {
     this.#hint();
   }
 
-  /** The process groups to signal; none when it is gone, or when its name is now borne by another start. */
-  async #liveGroups(ref: BackendRef): Promise<Set<number>> {
-    const child = this.#children.get(ref.id);
-    const found = (await this.#find()).get(ref.name);
-    const isFound = found?.ref.id === ref.id || (child !== undefined && found?.isOrphaned === true);
-    const groups = new Set(isFound ? found?.members.map((member) => member.group) : []);
+  /** The process groups of one start: whatever outlives its root keeps the marks, and so is found. */
+  async #liveGroups(marks: Marks, child: Child | undefined): Promise<Set<number>> {
+    const found = (await this.#find()).get(marks.labels[LABELS.replica] ?? "");
+    const members = found !== undefined && isSameStart(found.marks, marks) ? found.members : [];
+    const groups = new Set(members.map((member) => member.group));
     if (child !== undefined && child.exit === undefined) groups.add(child.pid);
     return groups;
   }
@@ -247,8 +240,7 @@ export class ProcessDriver implements RuntimeDriver {
   async #observe(replica: ProcessReplica): Promise<ObservedReplica> {
     const { ref, root, marks } = replica;
     const common = { ref, labels: marks.labels, startedAt: await this.#table.startedAt(root) };
-    if (replica.isOrphaned)
-      return { ...common, state: "exited", exit: { code: undefined, outOfMemory: false } };
+    if (replica.isOrphaned) return { ...common, state: "exited", exit: { code: undefined, outOfMemory: false } };
     const isStopped = root.state === "T" || root.state === "t";
     return { ...common, state: isStopped ? "unresponsive" : "running", address: marks.address };
   }

@@ -23,8 +23,8 @@ export interface ProcessRig {
   endAll(): Promise<void>;
 }
 
-export function makeProcessRig(defaults: Pick<ProcessDriverOptions, "logDir">): ProcessRig {
-  const installation = `test-${randomUUID().slice(0, 8)}`;
+export function makeProcessRig(options: { readonly logDir: string; readonly installation?: string }): ProcessRig {
+  const { logDir, installation = `test-${randomUUID().slice(0, 8)}` } = options;
   const never = new AbortController().signal;
   let count = 0;
 
@@ -36,7 +36,7 @@ export function makeProcessRig(defaults: Pick<ProcessDriverOptions, "logDir">): 
       baseEnv: { PATH: process.env["PATH"] ?? "" },
       clock: systemClock,
       logger: silentLogger,
-      ...defaults,
+      logDir,
       ...options,
     });
   }
