@@ -18,10 +18,7 @@ const RIGHT_NAMES: Readonly<Partial<Record<Engine, Readonly<Record<string, strin
 };
 
 /** The flag as its engine knows it, with a note when that differs from the file. */
-export function translate(
-  engine: Engine,
-  flag: Flag,
-): { readonly kept: readonly Flag[]; readonly note?: string } {
+export function translate(engine: Engine, flag: Flag): { readonly kept: readonly Flag[]; readonly note?: string } {
   if (flag.name === "--dtype" && flag.tokens[1]?.startsWith("float8") === true)
     return {
       kept: [],

@@ -4,10 +4,10 @@ import { z } from "zod";
 import { checkFlags, readFlags, toArgs, whyParallelismIsWrong, whyReserved, type Flag } from "./flags.ts";
 import { translate } from "./aim-flags.ts";
 import { withHash } from "./hash.ts";
-import { gpuCount, type Reading } from "./native-recipe.ts";
 import { parsePrecision } from "./precision.ts";
+import { gpuCount, type Reading } from "./reading.ts";
 import { PRECISIONS, type Engine, type Profile, type Recipe } from "./recipe.ts";
-import { modelName } from "./recipe-schema.ts";
+import { exactNumber, modelName } from "./recipe-schema.ts";
 import { checkSchema } from "./schema-findings.ts";
 import type { Finding } from "./yaml-source.ts";
 
@@ -15,18 +15,18 @@ const text = z.string({ error: "expected text" }).min(1, { error: "expected text
 const switchWord = z.union([z.boolean(), z.stringbool({ truthy: ["true"], falsy: ["false"] })], {
   error: "expected true or false",
 });
-const block = z.record(
-  z.string().regex(/^[1-9]\d?_gpu$/, { error: 'expected a GPU count such as "1_gpu"' }),
-  z.strictObject({
-    enabled: switchWord.optional(),
-    args: z
-      .record(
-        z.string().regex(/^--?[A-Za-z][\w.-]*$/, { error: 'expected a flag such as "--max-model-len"' }),
-        z.union([z.string(), z.number(), z.boolean()], { error: "expected text" }),
-      )
-      .optional(),
-  }),
+const args = z.record(
+  z.string().regex(/^--?[A-Za-z][\w.-]*$/, { error: 'expected a flag such as "--max-model-len"' }),
+  z.union([z.string(), exactNumber, z.boolean()], { error: "expected text" }),
+  { error: "expected a map of flags to values" },
 );
+const profile = z.strictObject(
+  { enabled: switchWord.optional(), args: args.optional() },
+  { error: "expected a map with enabled and args" },
+);
+const block = z.record(z.string().regex(/^[1-9]\d?_gpu$/, { error: 'expected a GPU count such as "1_gpu"' }), profile, {
+  error: 'expected a map such as "1_gpu: …"',
+});
 
 const aimSchema = z.strictObject({
   recipe_id: text,
@@ -140,11 +140,7 @@ interface ProfileReading {
   readonly findings: readonly Finding[];
 }
 
-function readProfile(
-  block: EngineBlock,
-  id: string,
-  options: { readonly isDefault: boolean },
-): ProfileReading {
+function readProfile(block: EngineBlock, id: string, options: { readonly isDefault: boolean }): ProfileReading {
   const { engine } = block;
   const path = [block.key, id, "args"];
   const notes: string[] = [];
@@ -165,10 +161,7 @@ function readProfile(
 /** In this format every value is text; 'true' means the bare flag and 'false' none. */
 function withRealBooleans(args: Readonly<Record<string, string | number | boolean>>) {
   return Object.fromEntries(
-    Object.entries(args).map(([flag, value]) => [
-      flag,
-      value === "true" ? true : value === "false" ? false : value,
-    ]),
+    Object.entries(args).map(([flag, value]) => [flag, value === "true" ? true : value === "false" ? false : value]),
   );
 }
 

@@ -29,9 +29,7 @@ function program({ recipe, runtime, self }: ArgvInput): readonly string[] {
   if (engine === "openai") return []; // Has a command, always: the checks of the recipe see to it.
   if (engine === "llama.cpp") return ["llama-server"];
   if (engine === "sglang") return ["python3", "-m", "sglang.launch_server", "--model-path", model];
-  return engine === "sim" && runtime === "process"
-    ? [...self, "sim", "serve", model]
-    : ["vllm", "serve", model];
+  return engine === "sim" && runtime === "process" ? [...self, "sim", "serve", model] : ["vllm", "serve", model];
 }
 
 function ownArguments(recipe: Recipe, profile: Profile): string[] {

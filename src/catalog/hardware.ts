@@ -6,10 +6,7 @@ const VENDOR_WORDS = new Set(["amd", "instinct", "radeon", "nvidia", "geforce", 
 
 /** Whether a GPU is one that the recipe names ("MI300X" is an "AMD Instinct MI300X"); a recipe that names none takes any. */
 export function matchesHardware(recipe: Pick<Recipe, "hardware">, product: string): boolean {
-  return (
-    recipe.hardware.length === 0 ||
-    recipe.hardware.some((wanted) => isContained(words(wanted), words(product)))
-  );
+  return recipe.hardware.length === 0 || recipe.hardware.some((wanted) => isContained(words(wanted), words(product)));
 }
 
 function words(product: string): string[] {
@@ -22,10 +19,7 @@ function words(product: string): string[] {
 
 /** Whole words in a row: "MI300" is no "MI300X", and "RX 7900" is an "RX 7900 XTX". */
 function isContained(wanted: readonly string[], actual: readonly string[]): boolean {
-  return (
-    wanted.length > 0 &&
-    actual.some((_, start) => wanted.every((word, index) => actual[start + index] === word))
-  );
+  return wanted.length > 0 && actual.some((_, start) => wanted.every((word, index) => actual[start + index] === word));
 }
 
 interface KnownGpu {
@@ -55,14 +49,12 @@ export function bestSupply(recipe: Pick<Recipe, "hardware">, gpus: readonly Know
 
 /** "8 MI300X and 1 W7900", or "no GPUs". */
 export function describeGpus(gpus: readonly KnownGpu[]): string {
-  const counts = [...Map.groupBy(gpus, (gpu) => gpu.product)].map(
-    ([product, alike]) => `${alike.length} ${product}`,
-  );
+  const counts = [...Map.groupBy(gpus, (gpu) => gpu.product)].map(([product, alike]) => `${alike.length} ${product}`);
   return counts.length === 0 ? "no GPUs" : counts.join(" and ");
 }
 
-/** "8 MI300X", "2 MI300X or MI325X", "1 GPU" */
+/** "8 MI300X", "2 MI300X or 2 MI325X", "1 GPU" */
 export function describeNeed(recipe: Pick<Recipe, "hardware">, gpus: number): string {
-  if (recipe.hardware.length > 0) return `${gpus} ${recipe.hardware.join(" or ")}`;
+  if (recipe.hardware.length > 0) return recipe.hardware.map((product) => `${gpus} ${product}`).join(" or ");
   return gpus === 1 ? "1 GPU" : `${gpus} GPUs of one kind`;
 }

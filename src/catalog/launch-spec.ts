@@ -120,8 +120,7 @@ function imageOf({ recipe, runtime, defaults }: LaunchInput): { readonly image?:
 
 function envOf({ recipe, profile, runtime, gpus }: LaunchInput): Record<string, string> {
   const [forbidden] = checkEnv(profile.env, runtime, []);
-  if (forbidden !== undefined)
-    throw new AimError("invalid_recipe", `recipe ${recipe.id}: ${forbidden.message}`);
+  if (forbidden !== undefined) throw new AimError("invalid_recipe", `recipe ${recipe.id}: ${forbidden.message}`);
   const env = Object.entries(profile.env).map(([name, value]) => [
     name,
     value.replaceAll(MODEL_PLACEHOLDER, recipe.model),
@@ -137,14 +136,7 @@ function envOf({ recipe, profile, runtime, gpus }: LaunchInput): Record<string, 
   };
 }
 
-function labelsOf({
-  recipe,
-  profile,
-  replica,
-  installation,
-  gpus,
-  keepAliveMs,
-}: LaunchInput): Record<string, string> {
+function labelsOf({ recipe, profile, replica, installation, gpus, keepAliveMs }: LaunchInput): Record<string, string> {
   return {
     [LABELS.installation]: installation,
     [LABELS.schema]: LABEL_SCHEMA,

@@ -17,8 +17,7 @@ export function settleNames(read: readonly Recipe[]): {
   for (const recipe of read) {
     const first = byId.get(recipe.id);
     if (first === undefined) byId.set(recipe.id, recipe);
-    else
-      report(recipe, `the recipe id "${recipe.id}" is taken by ${first.file}; give one of them another "id"`);
+    else report(recipe, `the recipe id "${recipe.id}" is taken by ${first.file}; give one of them another "id"`);
   }
   const kept = [...byId.values()];
   const owners = new Map(kept.map((recipe) => [recipe.model, recipe]));

@@ -4,17 +4,13 @@ import { defined } from "./defined.ts";
 import { checkEnv } from "./env.ts";
 import { checkFlags, mergeFlags, readFlags, toArgs, whyParallelismIsWrong, type Flag } from "./flags.ts";
 import { withHash } from "./hash.ts";
+import { gpuCount, type Reading } from "./reading.ts";
 import type { Profile, Recipe } from "./recipe.ts";
 import { RECIPE_ID, RECIPE_ID_RULE, recipeSchema, type RecipeDraft } from "./recipe-schema.ts";
 import { checkSchema } from "./schema-findings.ts";
 import type { Finding } from "./yaml-source.ts";
 
-/** What a file yields: its recipes, or what is wrong with it. */
-export interface Reading {
-  readonly recipes: readonly Recipe[];
-  readonly findings: readonly Finding[];
-}
-
+/** Reads what a file of our own format holds. */
 export function readNativeRecipe(file: string, value: unknown): Reading {
   const { data, findings } = checkSchema(recipeSchema, value);
   if (data === undefined) return { recipes: [], findings };
@@ -25,9 +21,7 @@ export function readNativeRecipe(file: string, value: unknown): Reading {
     ...checkAcrossFields(data),
     ...Object.keys(data.profiles).flatMap((key) => checkProfile(data, key)),
   ];
-  return all.length > 0
-    ? { recipes: [], findings: all }
-    : { recipes: [toRecipe(file, id, data)], findings: [] };
+  return all.length > 0 ? { recipes: [], findings: all } : { recipes: [toRecipe(file, id, data)], findings: [] };
 }
 
 function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
@@ -68,10 +62,7 @@ function toProfiles(draft: RecipeDraft): Profile[] {
     gpus: gpuCount(id),
     args: toArgs(flagsOf(draft, id)),
     env: Object.fromEntries(
-      Object.entries({ ...draft.env, ...draft.profiles[id]?.env }).map(([name, value]) => [
-        name,
-        String(value),
-      ]),
+      Object.entries({ ...draft.env, ...draft.profiles[id]?.env }).map(([name, value]) => [name, String(value)]),
     ),
     isDefault: id === defaultId,
   }));
@@ -83,11 +74,6 @@ function flagsOf(draft: RecipeDraft, profile: string): Flag[] {
     readFlags(draft.args ?? {}, ["args"]),
     own === undefined ? [] : readFlags(own, ["profiles", profile, "args"]),
   );
-}
-
-/** "4_gpu" → 4 */
-export function gpuCount(profileId: string): number {
-  return Number.parseInt(profileId, 10);
 }
 
 function checkId(id: string): Finding[] {

@@ -1,6 +1,7 @@
 // One recipe file, in our format or the existing AIM one: its recipes, or everything that is wrong with it.
 import { isAimRecipe, readAimRecipe } from "./aim-recipe.ts";
-import { readNativeRecipe, type Reading } from "./native-recipe.ts";
+import { readNativeRecipe } from "./native-recipe.ts";
+import type { Reading } from "./reading.ts";
 import type { Recipe } from "./recipe.ts";
 import { MAX_YAML_BYTES, parseYaml, type Finding } from "./yaml-source.ts";
 
@@ -17,8 +18,7 @@ export interface RecipeFile {
 
 export function parseRecipeFile(file: string, bytes: Uint8Array): RecipeFile {
   const fault = (message: string) => ({ recipes: [], problems: [{ file, message: `${file}: ${message}` }] });
-  if (bytes.byteLength > MAX_YAML_BYTES)
-    return fault(`larger than ${MAX_YAML_BYTES / 1024} KB, which no recipe is`);
+  if (bytes.byteLength > MAX_YAML_BYTES) return fault(`larger than ${MAX_YAML_BYTES / 1024} KB, which no recipe is`);
   const text = decode(bytes);
   if (text === undefined) return fault("not UTF-8 text");
   const parsed = parseYaml(text);
@@ -26,8 +26,7 @@ export function parseRecipeFile(file: string, bytes: Uint8Array): RecipeFile {
     file,
     message: `${file}:${at.line}:${at.col}: ${message}`,
   });
-  if ("faults" in parsed)
-    return { recipes: [], problems: parsed.faults.map((it) => problem(it, it.message)) };
+  if ("faults" in parsed) return { recipes: [], problems: parsed.faults.map((it) => problem(it, it.message)) };
   const { source } = parsed;
   if (source.value === null) return fault("empty; a recipe has at least model, engine and profiles");
   const { recipes, findings } = read(file, source.value);
@@ -41,14 +40,10 @@ export function parseRecipeFile(file: string, bytes: Uint8Array): RecipeFile {
 
 function read(file: string, value: unknown): Reading {
   const unprintable = controlCharacters(value, []);
-  const { recipes, findings } = isAimRecipe(value)
-    ? readAimRecipe(file, value)
-    : readNativeRecipe(file, value);
+  const { recipes, findings } = isAimRecipe(value) ? readAimRecipe(file, value) : readNativeRecipe(file, value);
   const known = new Set(unprintable.map(({ path }) => path.join("\n")));
   const others = findings.filter(({ path }) => !known.has(path.join("\n")));
-  return unprintable.length > 0
-    ? { recipes: [], findings: [...unprintable, ...others] }
-    : { recipes, findings };
+  return unprintable.length > 0 ? { recipes: [], findings: [...unprintable, ...others] } : { recipes, findings };
 }
 
 function decode(bytes: Uint8Array): string | undefined {

@@ -16,8 +16,7 @@ export const modelName = z
 
 /** A recipe's id becomes part of container and pod names. */
 export const RECIPE_ID = /^[a-z0-9][a-z0-9.-]{0,39}$/;
-export const RECIPE_ID_RULE =
-  'up to 40 lower-case letters, digits, "." and "-", beginning with a letter or digit';
+export const RECIPE_ID_RULE = 'up to 40 lower-case letters, digits, "." and "-", beginning with a letter or digit';
 
 const word = z.string({ error: "expected text" }).min(1, { error: "expected text, found nothing" });
 const duration = z
@@ -28,27 +27,19 @@ const size = z
   .transform((text, context) => parsed(parseSize(text) || undefined, SIZE, context));
 
 /** A number that its digits in the file determine; a longer one would come out changed. */
-const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
+export const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
   error: "too long a number to be read exactly; put it in quotes",
 });
 const wholeNumber = (min: number) =>
   z.int({ error: "expected a whole number" }).min(min, { error: `expected a whole number, ${min} or more` });
 
-const flagValue = z.union(
-  [z.string(), exactNumber, z.boolean(), z.array(z.union([z.string(), exactNumber]))],
-  {
-    error: "expected text, a number, true, false or a list",
-  },
-);
-const flagKey = z
-  .string()
-  .regex(/^-{0,2}[A-Za-z][\w.-]*$/, { error: 'expected a flag such as "--max-model-len"' });
-const args = z.union(
-  [z.record(flagKey, flagValue), z.array(z.string({ error: "expected text in quotes" }))],
-  {
-    error: 'expected a map of flags to values, or a list such as ["--max-model-len", "8192"]',
-  },
-);
+const flagValue = z.union([z.string(), exactNumber, z.boolean(), z.array(z.union([z.string(), exactNumber]))], {
+  error: "expected text, a number, true, false or a list",
+});
+const flagKey = z.string().regex(/^-{0,2}[A-Za-z][\w.-]*$/, { error: 'expected a flag such as "--max-model-len"' });
+const args = z.union([z.record(flagKey, flagValue), z.array(z.string({ error: "expected text in quotes" }))], {
+  error: 'expected a map of flags to values, or a list such as ["--max-model-len", "8192"]',
+});
 
 const envName = z.string().regex(/^[A-Za-z_]\w*$/, { error: "expected the name of an environment variable" });
 const envValue = z.union([z.string(), exactNumber, z.boolean()], {
@@ -78,10 +69,7 @@ const resources = z.strictObject(
     memory: size.optional().describe("Most memory of one replica; no limit when absent."),
     memorySwap: size.optional().describe("Memory and swap together, at least as much as memory."),
     shm: size.optional().describe("Size of /dev/shm."),
-    cpus: z
-      .number({ error: "expected a number of CPUs" })
-      .positive({ error: "expected more than 0 CPUs" })
-      .optional(),
+    cpus: z.number({ error: "expected a number of CPUs" }).positive({ error: "expected more than 0 CPUs" }).optional(),
   },
   { error: "expected a map with memory, memorySwap, shm or cpus" },
 );
@@ -99,10 +87,7 @@ export const recipeSchema = z.strictObject(
       .optional()
       .describe("Other names for the model."),
     engine: z.enum(ENGINES).describe("The inference software."),
-    runtime: z
-      .enum(RUNTIMES)
-      .optional()
-      .describe("Where replicas run; the default of config.yaml when absent."),
+    runtime: z.enum(RUNTIMES).optional().describe("Where replicas run; the default of config.yaml when absent."),
     image: z
       .string({ error: "expected an image such as name:tag" })
       .regex(/^[\w][\w./:@-]*$/, { error: "expected an image such as name:tag" })
@@ -112,9 +97,7 @@ export const recipeSchema = z.strictObject(
       .array(word, { error: "expected a list: the program, then its arguments" })
       .min(1, { error: "expected a program" })
       .optional()
-      .describe(
-        "Program and first arguments instead of the engine's own. {host}, {port} and {model} are filled in.",
-      ),
+      .describe("Program and first arguments instead of the engine's own. {host}, {port} and {model} are filled in."),
     hardware: z
       .union([word, z.array(word)], { error: 'expected a GPU product such as "MI300X", or a list of them' })
       .optional()

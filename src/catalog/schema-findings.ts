@@ -30,8 +30,7 @@ function findingsOf(issue: Issue, schema: z.ZodType, value: unknown): Finding[] 
     const known = knownKeys(schema, path);
     return issue.keys.map((key) => ({ path: [...path, key], at: "key", message: unknownKey(key, known) }));
   }
-  if (code === "invalid_key")
-    return [{ path, at: "key", message: issue.issues[0]?.message ?? issue.message }];
+  if (code === "invalid_key") return [{ path, at: "key", message: issue.issues[0]?.message ?? issue.message }];
   if (code === "invalid_value")
     return [{ path, message: orMissing(unknownWord(valueAt(value, path), issue.values.map(String))) }];
   if (code === "invalid_union") return findingsOfUnion(issue, schema, value);
@@ -44,9 +43,7 @@ function findingsOfUnion(issue: z.core.$ZodIssueInvalidUnion, schema: z.ZodType,
     issues.every((inner) => inner.path.length > 0 || inner.code !== "invalid_type"),
   );
   if (meant === undefined) return [{ path: issue.path, message: issue.message }];
-  return meant.flatMap((inner) =>
-    findingsOf({ ...inner, path: [...issue.path, ...inner.path] }, schema, value),
-  );
+  return meant.flatMap((inner) => findingsOf({ ...inner, path: [...issue.path, ...inner.path] }, schema, value));
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
@@ -64,8 +61,7 @@ function unknownWord(word: unknown, known: readonly string[]): string {
 
 /** The keys that the object at `path` may have. */
 function knownKeys(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
-    return knownKeys(schema.unwrap(), path);
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return knownKeys(schema.unwrap(), path);
   const [step, ...rest] = path;
   if (schema instanceof z.ZodRecord) return knownKeys(schema.valueType, rest);
   if (!(schema instanceof z.ZodObject)) return [];
@@ -75,10 +71,7 @@ function knownKeys(schema: z.core.$ZodType, path: readonly PropertyKey[]): strin
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (inner, step) => (isObject(inner) ? Reflect.get(inner, step) : undefined),
-    value,
-  );
+  return path.reduce<unknown>((inner, step) => (isObject(inner) ? Reflect.get(inner, step) : undefined), value);
 }
 
 /** Unknown keys go by themselves; a faulty value takes its whole top-level field along, lest half a field mislead. */

@@ -70,8 +70,7 @@ export function select(
   }
   const { best, reasons } = prefer(candidates);
   const [first] = best;
-  if (first === undefined)
-    return { kind: "rejected", rejections, why: whyRejected(request, known, rejections) };
+  if (first === undefined) return { kind: "rejected", rejections, why: whyRejected(request, known, rejections) };
   if (best.length > 1) {
     const equal = best.map((candidate) => candidate.recipe);
     return { kind: "ambiguous", recipes: equal, why: whyAmbiguous(request, equal) };
@@ -105,8 +104,7 @@ function consider(recipe: Recipe, request: SelectRequest, { runtime, offer }: Pl
   const fits = ({ gpus }: Profile) => gpus === 0 || !offer.knowsGpus || (supply?.total ?? 0) >= gpus;
   const wanted = recipe.profiles.filter(({ gpus }) => request.gpus === undefined || gpus === request.gpus);
   const choice = chooseProfile(wanted.filter(fits), recipe, request.gpus);
-  if (choice !== undefined)
-    return { recipe, runtime, ...choice, supply: choice.profile.gpus > 0 ? supply : undefined };
+  if (choice !== undefined) return { recipe, runtime, ...choice, supply: choice.profile.gpus > 0 ? supply : undefined };
   return {
     rejections: wanted.map(({ id, gpus }) => ({
       recipe: recipe.id,
@@ -119,8 +117,7 @@ function consider(recipe: Recipe, request: SelectRequest, { runtime, offer }: Pl
 /** Why a recipe is not what was asked for. */
 function whyUnwanted(recipe: Recipe, request: SelectRequest): string | undefined {
   const { engine, precision, gpus } = request;
-  if (request.recipe !== undefined && recipe.id !== request.recipe)
-    return `recipe ${request.recipe} was asked for`;
+  if (request.recipe !== undefined && recipe.id !== request.recipe) return `recipe ${request.recipe} was asked for`;
   if (engine !== undefined && recipe.engine !== engine)
     return `its engine is ${recipe.engine}, and ${engine} was asked for`;
   if (precision !== undefined && recipe.precision !== precision)
@@ -162,9 +159,7 @@ function prefer(candidates: readonly Candidate[]): Preference {
       ...(named.length > 0 ? general : []).map(
         ({ recipe }) => `not ${recipe.id}: it is for any hardware, and there is a recipe for this one`,
       ),
-      ...twins.map(
-        ({ recipe }) => `not ${recipe.id}: where no engine is asked for, vllm is preferred to sglang`,
-      ),
+      ...twins.map(({ recipe }) => `not ${recipe.id}: where no engine is asked for, vllm is preferred to sglang`),
     ],
   };
 }
@@ -185,10 +180,7 @@ function split<T>(items: readonly T[], belongs: (item: T) => boolean): [yes: T[]
 }
 
 /** What decides between the profiles that fit, and what is free for the chosen one at this moment. */
-function whyChosen(
-  { recipe, profile, runtime, reason, supply }: Candidate,
-  request: SelectRequest,
-): string[] {
+function whyChosen({ recipe, profile, runtime, reason, supply }: Candidate, request: SelectRequest): string[] {
   const asked = request.recipe === undefined ? "" : ", as asked for";
   const where = recipe.runtime === undefined ? ", the default runtime" : "";
   const reasons = [`recipe ${recipe.id}${asked}, on ${runtime}${where}`, reason];
@@ -198,27 +190,23 @@ function whyChosen(
   return [...reasons, missing > 0 ? `${free}; it needs ${missing} more than are free now` : free];
 }
 
-function whyRejected(
-  request: SelectRequest,
-  known: readonly Recipe[],
-  rejections: readonly Rejection[],
-): string {
+function whyRejected(request: SelectRequest, known: readonly Recipe[], rejections: readonly Rejection[]): string {
   const { model } = request;
   if (known.length === 0) return `no recipe serves ${model}`;
-  if (request.recipe !== undefined && !known.some(({ id }) => id === request.recipe))
-    return `${model} has no recipe ${request.recipe}, only ${listed(
-      known.map(({ id }) => id),
-      "and",
-    )}`;
-  // The first rejection of a recipe is that of its smallest profile: what the rest lack, too.
-  const firsts = [...Map.groupBy(rejections, ({ recipe }) => recipe).values()].flatMap((own) =>
-    own.slice(0, 1),
-  );
-  const about = firsts.filter(({ recipe }) => request.recipe === undefined || recipe === request.recipe);
-  const [only] = about;
-  if (about.length === 1 && only !== undefined)
-    return `${model} cannot run: recipe ${only.recipe}: ${only.why}`;
-  return `${model} cannot run on any of its ${about.length} recipes: ${about.map(({ recipe, why }) => `${recipe}: ${why}`).join("; ")}`;
+  const ids = known.map(({ id }) => id);
+  if (request.recipe !== undefined && !ids.includes(request.recipe))
+    return `${model} has no recipe ${request.recipe}, only ${listed(ids, "and")}`;
+  const about = smallest(rejections).filter(({ recipe }) => request.recipe === undefined || recipe === request.recipe);
+  const faults = about.map(({ recipe, why }) => `recipe ${recipe}: ${why}`).join("; ");
+  return about.length === 1
+    ? `${model} cannot run here: ${faults}`
+    : `${model} cannot run here on any of its ${about.length} recipes: ${faults}`;
+}
+
+/** The first rejection of each recipe, which is that of its smallest profile: what that lacks, the others lack too. */
+function smallest(rejections: readonly Rejection[]): Rejection[] {
+  const byRecipe = Map.groupBy(rejections, ({ recipe }) => recipe);
+  return [...byRecipe.values()].flatMap((own) => own.slice(0, 1));
 }
 
 function whyAmbiguous({ model }: SelectRequest, recipes: readonly Recipe[]): string {
@@ -236,9 +224,7 @@ function whyAmbiguous({ model }: SelectRequest, recipes: readonly Recipe[]): str
 }
 
 function listed(items: readonly string[], conjunction: string): string {
-  return items.length < 2
-    ? items.join("")
-    : `${items.slice(0, -1).join(", ")} ${conjunction} ${items.at(-1)}`;
+  return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} ${conjunction} ${items.at(-1)}`;
 }
 
 function nameOf({ recipe, profile }: Rejection): string {

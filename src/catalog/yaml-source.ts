@@ -64,12 +64,7 @@ function findDeepNesting(text: string): Position | undefined {
     const indicators = lead.replaceAll(/\s/g, "").length;
     brackets = Math.max(0, brackets + count(line, /[[{]/g) - count(line, /[\]}]/g));
     const opened = count(line, /[[{]/g) + count(line, /:\s/g);
-    if (
-      lead.length > 4 * MAX_NESTING ||
-      indicators > MAX_NESTING ||
-      brackets > MAX_NESTING ||
-      opened > 4 * MAX_NESTING
-    )
+    if (lead.length > 4 * MAX_NESTING || indicators > MAX_NESTING || brackets > MAX_NESTING || opened > 4 * MAX_NESTING)
       return { line: index + 1, col: 1 };
   }
   return undefined;
@@ -96,10 +91,7 @@ function offsetOf(document: Document, path: readonly PropertyKey[], at: "key" | 
   return (at === "key" ? startOf(key) : undefined) ?? startOf(node) ?? startOf(key) ?? 0;
 }
 
-function child(
-  node: unknown,
-  step: PropertyKey,
-): { readonly key?: unknown; readonly value: unknown } | undefined {
+function child(node: unknown, step: PropertyKey): { readonly key?: unknown; readonly value: unknown } | undefined {
   if (isSeq(node)) return { value: node.items[Number(step)] };
   if (!isMap(node)) return undefined;
   return node.items.find((pair) => isScalar(pair.key) && String(pair.key.value) === String(step));

@@ -21,15 +21,7 @@ describe("a recipe in our format", () => {
 
   it("leaves out what the file does not say", () => {
     const recipe = recipeOf(minimal);
-    for (const key of [
-      "runtime",
-      "image",
-      "command",
-      "precision",
-      "keepAliveMs",
-      "startTimeoutMs",
-      "maxInFlight",
-    ])
+    for (const key of ["runtime", "image", "command", "precision", "keepAliveMs", "startTimeoutMs", "maxInFlight"])
       expect(recipe).not.toHaveProperty(key);
   });
 
@@ -87,17 +79,14 @@ maxInFlight: 16
   });
 
   it("takes the profile that says so for the default", () => {
-    const { profiles } = recipeOf(
-      "model: m\nengine: vllm\nprofiles: { 1_gpu: {}, 4_gpu: { default: true } }",
-    );
+    const { profiles } = recipeOf("model: m\nengine: vllm\nprofiles: { 1_gpu: {}, 4_gpu: { default: true } }");
     expect(profiles.find((profile) => profile.isDefault)?.id).toBe("4_gpu");
   });
 });
 
 describe("args", () => {
   const argsOf = (args: string, profileArgs = "{}") =>
-    recipeOf(`model: m\nengine: vllm\nargs: ${args}\nprofiles: { 1_gpu: { args: ${profileArgs} } }`)
-      .profiles[0]?.args;
+    recipeOf(`model: m\nengine: vllm\nargs: ${args}\nprofiles: { 1_gpu: { args: ${profileArgs} } }`).profiles[0]?.args;
 
   it.each([
     ["{ --max-model-len: 8192 }", ["--max-model-len", "8192"]],
@@ -174,11 +163,7 @@ describe("what cannot be right is refused", () => {
       'model: "a\\u0007b"\nengine: vllm\nprofiles: { 1_gpu: {} }',
       "control characters are not allowed",
     ],
-    [
-      "a line break in an argument",
-      vllm('args: { --a: "x\\ny" }\nprofiles: { 1_gpu: {} }'),
-      "args.--a: line breaks",
-    ],
+    ["a line break in an argument", vllm('args: { --a: "x\\ny" }\nprofiles: { 1_gpu: {} }'), "args.--a: line breaks"],
     ["an id with capitals", `id: Big\n${minimal}`, "expected up to 40 lower-case letters"],
     ["no profile", vllm("profiles: {}"), "expected at least one profile"],
     ["a profile of no count", vllm("profiles: { big: {} }"), 'expected a GPU count such as "1_gpu"'],
@@ -228,11 +213,7 @@ describe("what cannot be right is refused", () => {
       vllm("profiles: { 1_gpu: { env: { HIP_VISIBLE_DEVICES: 0 } } }"),
       "decided when it is started",
     ],
-    [
-      "a variable with a strange name",
-      `${minimal}env: { "A=B": 1 }`,
-      "expected the name of an environment variable",
-    ],
+    ["a variable with a strange name", `${minimal}env: { "A=B": 1 }`, "expected the name of an environment variable"],
     ["a list", "- model: m", "expected a map with at least model, engine and profiles"],
   ])("%s", (_, text, expected) => {
     const problems = problemsOf(text);
@@ -241,17 +222,13 @@ describe("what cannot be right is refused", () => {
   });
 
   it("a file name that makes no id", () => {
-    expect(problemsOf(minimal, "My Recipe.yaml")[0]).toContain(
-      'the file name makes no recipe id; write "id:"',
-    );
+    expect(problemsOf(minimal, "My Recipe.yaml")[0]).toContain('the file name makes no recipe id; write "id:"');
   });
 });
 
 describe("what is ours for one engine may be the recipe's for another", () => {
   it("lets llama.cpp name its model file", () => {
-    const recipe = recipeOf(
-      "model: m\nengine: llama.cpp\nargs: { --model: /models/m.gguf }\nprofiles: { 0_gpu: {} }",
-    );
+    const recipe = recipeOf("model: m\nengine: llama.cpp\nargs: { --model: /models/m.gguf }\nprofiles: { 0_gpu: {} }");
     expect(recipe.profiles[0]?.args).toEqual(["--model", "/models/m.gguf"]);
   });
 
@@ -272,10 +249,7 @@ describe("the hash", () => {
   const hash = (text: string, file?: string) => recipeOf(text, file).hash;
 
   it("is the same for the same replica, however the file is written", () => {
-    const one = hash(
-      "model: m\nengine: vllm\nenv: { A: 1, B: 2 }\nprofiles: { 1_gpu: {}, 2_gpu: {} }",
-      "a.yaml",
-    );
+    const one = hash("model: m\nengine: vllm\nenv: { A: 1, B: 2 }\nprofiles: { 1_gpu: {}, 2_gpu: {} }", "a.yaml");
     const other = hash(
       "profiles: { 2_gpu: {}, 1_gpu: { env: { B: 2, A: 1 } } }\nenv: { B: 2, A: 1 }\nengine: vllm\nmodel: m",
       "b.yaml",

@@ -29,8 +29,7 @@ resources: { memory: 64, shms: 1g }
   });
 
   it("is told about a typo and about what fields say together, at once", () => {
-    const text =
-      "model: m\nengine: vllm\nttls: 5m\nargs: { --host: x }\nprofiles:\n  2_gpu:\n    args: { -tp: 4 }\n";
+    const text = "model: m\nengine: vllm\nttls: 5m\nargs: { --host: x }\nprofiles:\n  2_gpu:\n    args: { -tp: 4 }\n";
     expect(problemsOf(text)).toEqual([
       'recipes/test.yaml:3:1: ttls: unknown key; did you mean "ttl"?',
       "recipes/test.yaml:4:9: args.--host: --host is not the recipe's to set: the gateway decides where a replica listens",
@@ -48,9 +47,7 @@ resources: { memory: 64, shms: 1g }
   it("is told where the YAML itself is wrong", () => {
     expect(problemsOf("model: m\nmodel: n\n")[0]).toMatch(/^recipes\/test\.yaml:2:1: .*unique/);
     expect(problemsOf("model: [a\nengine: b")[0]).toMatch(/^recipes\/test\.yaml:\d+:\d+: /);
-    expect(problemsOf("model: m\n---\nmodel: n")[0]).toMatch(
-      /^recipes\/test\.yaml:2:1: .*multiple documents/,
-    );
+    expect(problemsOf("model: m\n---\nmodel: n")[0]).toMatch(/^recipes\/test\.yaml:2:1: .*multiple documents/);
     expect(problemsOf("model: *nobody")[0]).toMatch(/^recipes\/test\.yaml:1:\d+: .*nobody/);
   });
 });
@@ -60,9 +57,7 @@ describe("a file that is no recipe", () => {
     ["an empty file", ""],
     ["comments alone", "# nothing yet\n"],
   ])("%s", (_, text) => {
-    expect(problemsOf(text)).toEqual([
-      "recipes/test.yaml: empty; a recipe has at least model, engine and profiles",
-    ]);
+    expect(problemsOf(text)).toEqual(["recipes/test.yaml: empty; a recipe has at least model, engine and profiles"]);
   });
 
   it("binary data", () => {
@@ -71,9 +66,7 @@ describe("a file that is no recipe", () => {
   });
 
   it("a file larger than any recipe", () => {
-    expect(problemsOf(`# ${"x".repeat(70_000)}`)).toEqual([
-      "recipes/test.yaml: larger than 64 KB, which no recipe is",
-    ]);
+    expect(problemsOf(`# ${"x".repeat(70_000)}`)).toEqual(["recipes/test.yaml: larger than 64 KB, which no recipe is"]);
   });
 });
 
