@@ -7,12 +7,23 @@ const SECONDS_LONG = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** Process metrics are collected only where asked for, since they start observers of their own. */
-export function createMetrics(options: { readonly processMetrics: boolean } = { processMetrics: false }) {
+export function createMetrics(options: { readonly processMetrics?: boolean; readonly version?: string } = {}) {
   const registry = new Registry();
   const registers = [registry];
   if (options.processMetrics) collectDefaultMetrics({ register: registry });
+  const build = new Gauge({
+    name: "aim_build_info",
+    help: "Always 1; the version is a label.",
+    labelNames: ["version"],
+    registers,
+  });
+  build.set({ version: options.version ?? "unknown" }, 1);
+  return { registry, ...requestMetrics(registers), ...replicaMetrics(registers) };
+}
+
+/** Of requests, as the data plane sees them. */
+function requestMetrics(registers: Registry[]) {
   return {
-    registry,
     requests: new Counter({
       name: "aim_http_requests_total",
       help: "Inference requests by route, model and the HTTP status they ended with.",
@@ -58,6 +69,12 @@ export function createMetrics(options: { readonly processMetrics: boolean } = { 
       labelNames: ["model"],
       registers,
     }),
+  };
+}
+
+/** Of replicas and GPUs; the gauges are set when somebody looks. */
+function replicaMetrics(registers: Registry[]) {
+  return {
     startSeconds: new Histogram({
       name: "aim_cold_start_seconds",
       help: "Time from the decision to start a replica until it is ready.",
@@ -99,12 +116,6 @@ export function createMetrics(options: { readonly processMetrics: boolean } = { 
       name: "aim_gpu_allocated",
       help: "1 where a replica holds the GPU, else 0.",
       labelNames: ["gpu", "model"],
-      registers,
-    }),
-    build: new Gauge({
-      name: "aim_build_info",
-      help: "Always 1; the version is a label.",
-      labelNames: ["version"],
       registers,
     }),
   };

@@ -1,15 +1,8 @@
 // Runs in every test file: a test that leaves servers, sockets, child processes or process listeners behind fails.
-import { afterAll, beforeAll, expect } from "vitest";
+import { afterAll, beforeAll } from "vitest";
 import { until } from "./until.ts";
 
-const LEAKY = new Set([
-  "TCPServerWrap",
-  "TCPSocketWrap",
-  "PipeWrap",
-  "ProcessWrap",
-  "FSEventWrap",
-  "StatWatcher",
-]);
+const LEAKY = new Set(["TCPServerWrap", "TCPSocketWrap", "PipeWrap", "ProcessWrap", "FSEventWrap", "StatWatcher"]);
 let before: ReadonlyMap<string, number>;
 
 function resources(): ReadonlyMap<string, number> {
@@ -30,6 +23,6 @@ beforeAll(() => {
 
 afterAll(async () => {
   await until(() => leaked().length === 0, { timeoutMs: 8_000 }).catch(() => {
-    expect(leaked(), "this test file left these resources open").toEqual([]);
+    throw new Error(`this test file left resources open: ${leaked().join(", ")}`);
   });
 });
