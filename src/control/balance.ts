@@ -1,0 +1,20 @@
+// Which of the ready replicas gets a request: pure functions over what the fleet knows.
+
+export interface Candidate {
+  readonly inFlight: number;
+  readonly granted: number;
+  readonly hasRoom: boolean;
+}
+
+/** Least in flight; among equals the one with the fewest requests so far, which is round robin on an idle fleet. */
+export function pick<T extends Candidate>(candidates: readonly T[]): T | undefined {
+  let best: T | undefined;
+  for (const candidate of candidates) {
+    if (candidate.hasRoom && (best === undefined || isBetter(candidate, best))) best = candidate;
+  }
+  return best;
+}
+
+function isBetter(a: Candidate, b: Candidate): boolean {
+  return a.inFlight < b.inFlight || (a.inFlight === b.inFlight && a.granted < b.granted);
+}

@@ -1,0 +1,98 @@
+// What a list of a runtime's replicas means for the fleet: pure. The list decides; events only say when to ask for one.
+import { LABELS, LABEL_SCHEMA } from "../catalog/launch-spec.ts";
+import type { RuntimeName } from "../catalog/recipe.ts";
+import type { BackendRef, ObservedReplica, ReplicaExit } from "../runtime/driver.ts";
+import type { Replica, ReplicaIdentity } from "./replica.ts";
+
+export type Finding =
+  /** It ended by itself or was ended from outside; without `exit` nothing of it is left. */
+  | { readonly kind: "died"; readonly replica: Replica; readonly exit: ReplicaExit | undefined }
+  | { readonly kind: "frozen"; readonly replica: Replica }
+  | { readonly kind: "running"; readonly replica: Replica }
+  | { readonly kind: "moved"; readonly replica: Replica; readonly ref: BackendRef; readonly address: URL }
+  /** Runs, is ours, and the fleet does not know it: it survived a restart of the gateway. */
+  | {
+      readonly kind: "unknown";
+      readonly identity: ReplicaIdentity;
+      readonly ref: BackendRef;
+      readonly address: URL;
+    }
+  /** A remainder of ours that runs nothing: made and never started, or ended while nobody watched. */
+  | { readonly kind: "leftover"; readonly ref: BackendRef }
+  /** Bears our label but not what is needed to take it over. */
+  | { readonly kind: "foreign"; readonly ref: BackendRef; readonly why: string };
+
+export interface Comparison {
+  readonly runtime: RuntimeName;
+  readonly replicas: readonly Replica[];
+  readonly observed: readonly ObservedReplica[];
+  /** `Clock.now()` when the list was asked for: it says nothing about what began later. */
+  readonly askedAt: number;
+  /** Whether a ref belongs to a replica that the fleet itself took down. */
+  isBuried(refId: string): boolean;
+}
+
+export function compare(comparison: Comparison): readonly Finding[] {
+  const { runtime, replicas, observed, askedAt } = comparison;
+  const mine = replicas.filter((replica) => replica.identity.runtime === runtime);
+  const byName = new Map(mine.map((replica) => [replica.name, replica]));
+  const seen = new Set(observed.map((one) => one.ref.id));
+  const lost = mine
+    .filter((replica) => isSettled(replica) && replica.refSince < askedAt && !seen.has(replica.ref?.id ?? ""))
+    .map((replica): Finding => ({ kind: "died", replica, exit: undefined }));
+  const rest = observed
+    .filter((one) => !comparison.isBuried(one.ref.id))
+    .flatMap((one): readonly Finding[] => {
+      const replica = byName.get(one.labels[LABELS.replica] ?? "");
+      if (replica === undefined) return [stranger(one, runtime)];
+      // Under a name we know but with another ref: the driver is just replacing it, or a start is under way.
+      return replica.ref?.id === one.ref.id && isSettled(replica) ? known(replica, one) : [];
+    });
+  return [...lost, ...rest];
+}
+
+/** Started, and not already on its way out: only then does the list have a say. */
+function isSettled(replica: Replica): boolean {
+  return replica.ref !== undefined && ["loading", "ready", "draining"].includes(replica.state);
+}
+
+function known(replica: Replica, one: ObservedReplica): readonly Finding[] {
+  if (one.state === "exited" || one.state === "created") return [{ kind: "died", replica, exit: one.exit }];
+  if (one.state === "unresponsive") return [{ kind: "frozen", replica }];
+  if (one.address === undefined) return [];
+  if (one.address.href !== replica.address?.href) {
+    return [{ kind: "moved", replica, ref: one.ref, address: one.address }];
+  }
+  return [{ kind: "running", replica }];
+}
+
+function stranger(one: ObservedReplica, runtime: RuntimeName): Finding {
+  if (one.state === "created" || one.state === "exited") return { kind: "leftover", ref: one.ref };
+  const identity = identityOf(one.labels, runtime);
+  if (typeof identity === "string") return { kind: "foreign", ref: one.ref, why: identity };
+  if (one.address === undefined) return { kind: "foreign", ref: one.ref, why: "it has no address" };
+  return { kind: "unknown", identity, ref: one.ref, address: one.address };
+}
+
+/** The replica its labels describe, or why they do not. */
+export function identityOf(labels: Readonly<Record<string, string>>, runtime: RuntimeName): ReplicaIdentity | string {
+  if (labels[LABELS.schema] !== LABEL_SCHEMA)
+    return `its label schema is ${labels[LABELS.schema] ?? "missing"}, not ${LABEL_SCHEMA}`;
+  const name = labels[LABELS.replica];
+  const model = labels[LABELS.model];
+  const recipeId = labels[LABELS.recipe];
+  const profileId = labels[LABELS.profile];
+  if (!name || !model || !recipeId || !profileId) return "its labels do not name replica, model, recipe and profile";
+  const keepAlive = labels[LABELS.keepAlive];
+  return {
+    name,
+    model,
+    recipeId,
+    recipeHash: labels[LABELS.recipeHash] ?? "",
+    profileId,
+    runtime,
+    gpus: (labels[LABELS.gpus] ?? "").split(",").filter((gpu) => gpu !== ""),
+    ...(keepAlive === undefined ? {} : { keepAliveMs: keepAlive === "forever" ? Infinity : Number(keepAlive) }),
+    adopted: true,
+  };
+}

@@ -1,0 +1,176 @@
+// The control loop: whenever the fleet changes, plan, apply the actions in the same tick, and see to it that every replica
+// has the effect running that its state calls for. Level-triggered: it looks at states, not at who changed them.
+import { AimError } from "../errors.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import type { Loop } from "../lib/loop.ts";
+import type { RuntimeName } from "../catalog/recipe.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Journal } from "./journal.ts";
+import type { Launcher } from "./launcher.ts";
+import { plan, type Action } from "./planner.ts";
+import type { Reaper } from "./reaper.ts";
+import type { Replica } from "./replica.ts";
+
+export interface ControllerDeps {
+  readonly clock: Clock;
+  readonly fleet: Fleet;
+  readonly launcher: Launcher;
+  readonly reaper: Reaper;
+  readonly journal: Journal;
+  readonly logger: Logger;
+}
+
+interface Task {
+  readonly kind: "bring up" | "take down";
+  readonly abort: AbortController;
+  readonly ended: Promise<void>;
+}
+
+export class Controller {
+  readonly #deps: ControllerDeps;
+  readonly #tasks = new Map<Replica, Task>();
+  #reconcilers: ReadonlyMap<RuntimeName, Loop> = new Map();
+  #timer: Timer | undefined;
+  #timerDueAt = Infinity;
+  #scheduled = false;
+  #stopped = false;
+
+  constructor(deps: ControllerDeps) {
+    this.#deps = deps;
+    deps.fleet.connect({
+      onChange: () => this.#schedule(),
+      onIdle: (dueAt) => this.#wakeAt(dueAt),
+      onSuspect: (runtime) => this.#reconcilers.get(runtime)?.kick(),
+    });
+  }
+
+  /** The loops that keep the fleet true to what runs; started by the caller, stopped here. */
+  supervise(reconcilers: ReadonlyMap<RuntimeName, Loop>): void {
+    this.#reconcilers = reconcilers;
+  }
+
+  /**
+   * Stops deciding. Replicas for which `keep` holds go on running, to be adopted by the next gateway; the others are
+   * taken down first, for which there is `graceMs`.
+   */
+  async stop(options: { keep(replica: Replica): boolean; graceMs: number }): Promise<void> {
+    const { fleet } = this.#deps;
+    fleet.close();
+    const leaving = fleet.replicas.all().filter((replica) => !options.keep(replica));
+    for (const replica of leaving) fleet.stop(replica, "shutdown", "the gateway is shutting down", { force: true });
+    this.#tick();
+    await this.#within(options.graceMs, Promise.all(leaving.map((replica) => replica.whenGone)));
+    this.#stopped = true;
+    this.#timer?.cancel();
+    for (const task of this.#tasks.values()) task.abort.abort(new Error("the gateway is shutting down"));
+    await Promise.all([...this.#reconcilers.values()].map((loop) => loop.stop()));
+    await Promise.all([...this.#tasks.values()].map((task) => task.ended));
+  }
+
+  /** Many changes in one go lead to one plan: a hundred first requests are one demand. */
+  #schedule(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#tick();
+    });
+  }
+
+  /** A fault in a decision must not take the requests down that are being served. */
+  #tick(): void {
+    if (this.#stopped) return;
+    try {
+      this.#decide();
+    } catch (error) {
+      this.#deps.logger.error({ err: error }, "planning failed");
+    }
+  }
+
+  #decide(): void {
+    const { fleet, clock } = this.#deps;
+    const { actions, holds, wakeAt } = plan(fleet.snapshot(), clock.now());
+    fleet.hold(holds);
+    for (const action of actions) this.#apply(action);
+    for (const replica of fleet.replicas.all()) this.#supervise(replica);
+    this.#timer?.cancel();
+    this.#timerDueAt = Infinity;
+    if (wakeAt !== undefined) this.#wakeAt(wakeAt);
+  }
+
+  #apply(action: Action): void {
+    const { fleet, journal, logger } = this.#deps;
+    logger.debug({ action: action.kind, reason: action.reason }, "decided");
+    switch (action.kind) {
+      case "start": {
+        const replica = fleet.begin(action, [action.reason, ...action.reasons].join("; "));
+        if (action.orderId !== undefined) {
+          fleet.settleOrder(action.orderId, { replica, created: true, reasons: action.reasons });
+        }
+        return;
+      }
+      case "stop": {
+        const replica = fleet.replicas.find(action.replica);
+        if (replica !== undefined) fleet.stop(replica, action.cause, action.reason);
+        return;
+      }
+      case "settle": {
+        const replica = fleet.replicas.find(action.replica);
+        if (replica !== undefined)
+          fleet.settleOrder(action.orderId, { replica, created: false, reasons: [action.reason] });
+        return;
+      }
+      case "refuse":
+        journal.refused(action.demand.request.model, action.reason);
+        if (action.demand.kind === "order") fleet.settleOrder(action.demand.id, action.error);
+        else fleet.refuse(action.demand.request.model, action.error);
+    }
+  }
+
+  #supervise(replica: Replica): void {
+    const { fleet, launcher, reaper } = this.#deps;
+    const task = this.#tasks.get(replica);
+    if (task !== undefined) {
+      if (task.kind === "bring up" && !replica.isStarting)
+        task.abort.abort(new AimError("replica_stopped", replica.reason));
+      return;
+    }
+    if (replica.state === "draining" && replica.inFlight === 0) {
+      fleet.stop(replica, replica.stopCause ?? "stopped", replica.reason);
+    }
+    if (replica.state === "pending") this.#run(replica, "bring up", (signal) => launcher.launch(replica, signal));
+    else if (replica.state === "loading") this.#run(replica, "bring up", (signal) => launcher.resume(replica, signal));
+    else if (replica.state === "stopping" || replica.state === "failed") {
+      this.#run(replica, "take down", (signal) => reaper.takeDown(replica, signal));
+    }
+  }
+
+  #run(replica: Replica, kind: Task["kind"], effect: (signal: AbortSignal) => Promise<void>): void {
+    const abort = new AbortController();
+    const ended = effect(abort.signal)
+      .catch((error: unknown) =>
+        this.#deps.logger.error({ replica: replica.name, err: error }, "an effect broke its contract"),
+      )
+      .then(() => {
+        this.#tasks.delete(replica);
+        this.#schedule();
+      });
+    this.#tasks.set(replica, { kind, abort, ended });
+  }
+
+  /** Plans again at that time at the latest. */
+  #wakeAt(dueAt: number): void {
+    if (dueAt >= this.#timerDueAt || dueAt === Infinity || this.#stopped) return;
+    this.#timer?.cancel();
+    this.#timerDueAt = dueAt;
+    this.#timer = this.#deps.clock.setTimer(Math.max(0, dueAt - this.#deps.clock.now()), () => this.#tick());
+  }
+
+  async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.setTimer(limitMs, resolve);
+    await Promise.race([work, promise]);
+    timer.cancel();
+  }
+}

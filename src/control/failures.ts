@@ -1,0 +1,84 @@
+// What went wrong lately, per recipe, and how long to leave it alone: 10 s doubling to 300 s, forgotten after 10 min of running.
+import { AimError, type ErrorCode } from "../errors.ts";
+import type { Clock } from "../lib/clock.ts";
+
+export interface StartFailure {
+  /** The cause as a code: "out_of_memory", "bad_argument", "crashed", … */
+  readonly cause: string;
+  /** One sentence for API clients: no paths, no log lines. */
+  readonly message: string;
+  /** What to do about it, for operators. */
+  readonly advice: string;
+  /** The last lines it logged; for operators only. */
+  readonly lastLines: readonly string[];
+  /** `Clock.now()` until which no new start is tried for requests. */
+  readonly until: number;
+  /** In a row. */
+  readonly count: number;
+}
+
+export type NewFailure = Pick<StartFailure, "cause" | "message" | "advice" | "lastLines">;
+
+/** How a replica came to its end, and whether that counts against its recipe. */
+export interface ReplicaFailure extends NewFailure {
+  /** `false` for ends that are no fault of the recipe: removed by hand, runtime gone. */
+  readonly counts: boolean;
+  /** What its waiters are told; `model_start_failed` when absent. */
+  readonly code?: ErrorCode;
+}
+
+/** What those are told who asked for a replica that cannot be had because of the failure. */
+export function refusal(failure: NewFailure & { readonly code?: ErrorCode }, retryAfterMs: number): AimError {
+  const { cause, advice, lastLines } = failure;
+  const details = { retryAfterMs, data: { cause, advice, lastLines } };
+  return new AimError(failure.code ?? "model_start_failed", failure.message, details);
+}
+
+const FIRST_MS = 10_000;
+const MOST_MS = 300_000;
+/** A replica that served this long was not part of a crash loop. */
+const FORGIVEN_AFTER_MS = 600_000;
+
+export class Failures {
+  readonly #clock: Clock;
+  readonly #byRecipe = new Map<string, StartFailure>();
+  readonly #overcome = new Set<string>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A start that failed, or (`afterReadyMs`) a replica that died by itself after serving that long. */
+  record(recipeId: string, failure: NewFailure, afterReadyMs?: number): StartFailure {
+    const before = this.#byRecipe.get(recipeId)?.count ?? 0;
+    const count = afterReadyMs !== undefined && afterReadyMs >= FORGIVEN_AFTER_MS ? 1 : before + 1;
+    // One that had been ready may be restarted at once the first time: it did work.
+    const steps = afterReadyMs === undefined ? count - 1 : count - 2;
+    const delayMs = steps < 0 ? 0 : Math.min(FIRST_MS * 2 ** steps, MOST_MS);
+    const entry: StartFailure = { ...failure, count, until: this.#clock.now() + delayMs };
+    this.#byRecipe.set(recipeId, entry);
+    this.#overcome.delete(recipeId);
+    return entry;
+  }
+
+  /** An operator's launch tries again at once. */
+  forgive(recipeId: string): void {
+    this.#byRecipe.delete(recipeId);
+  }
+
+  /** A start succeeded: the failure is history, but still counts towards the next pause. */
+  recovered(recipeId: string): void {
+    this.#overcome.add(recipeId);
+  }
+
+  /** Why the last start failed; undefined when it succeeded. */
+  last(recipeId: string): StartFailure | undefined {
+    return this.#overcome.has(recipeId) ? undefined : this.#byRecipe.get(recipeId);
+  }
+
+  /** Those that still keep new starts back. */
+  active(): ReadonlyMap<string, StartFailure> {
+    const now = this.#clock.now();
+    return new Map([...this.#byRecipe].filter(([, failure]) => failure.until > now));
+  }
+}

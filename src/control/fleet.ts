@@ -1,0 +1,299 @@
+// The one owner of mutable state: all replicas, all waiters, all launch orders. Everything here is synchronous, so that
+// what is read and what is changed because of it are never apart. Free GPUs, idleness and demand are derived, never stored.
+//
+// In:  requests (acquire), operators (order, stop), effects (progress, started, ready, fail, gone), the reconciler (adopt, …).
+// Out: a snapshot for the planner, and `onChange` whenever the planner should look again.
+import type { RuntimeName } from "../catalog/recipe.ts";
+import { AimError } from "../errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { BackendRef } from "../runtime/driver.ts";
+import { pick } from "./balance.ts";
+import { DemandBook, type DemandView } from "./demand.ts";
+import { Failures, refusal, type ReplicaFailure } from "./failures.ts";
+import type { Journal } from "./journal.ts";
+import { ReplicaLease, type RequestSize } from "./lease.ts";
+import type { LaunchOrder, OrderResult } from "./orders.ts";
+import {
+  Replica,
+  identityOfStart,
+  type Blueprint,
+  type Entry,
+  type ReplicaIdentity,
+  type StopCause,
+} from "./replica.ts";
+import { Roster, type RosterView } from "./roster.ts";
+import {
+  snapshotOf,
+  type FleetSnapshot,
+  type RecipeBook,
+  type RuntimeSnapshot,
+  type StartDecision,
+} from "./snapshot.ts";
+import type { WaiterLimits } from "./waiters.ts";
+
+export interface FleetDeps {
+  readonly clock: Clock;
+  readonly recipes: RecipeBook;
+  readonly journal: Journal;
+  readonly settings: FleetSettings;
+}
+
+export interface FleetSettings {
+  readonly keepAliveMs: number;
+  readonly defaultRuntime: RuntimeName;
+  readonly waiters: WaiterLimits;
+}
+
+export interface FleetHooks {
+  /** Something changed that a plan may depend on. Called often; coalesce. */
+  onChange(): void;
+  /** A replica became free of requests: it may be due for unloading at that time. On the hot path: must be cheap. */
+  onIdle(dueAt: number): void;
+  /** A replica could not be reached: look at its runtime now. */
+  onSuspect(runtime: RuntimeName): void;
+}
+
+export class Fleet {
+  readonly #deps: FleetDeps;
+  readonly #roster = new Roster();
+  readonly #demand: DemandBook;
+  readonly #failures: Failures;
+  readonly #runtimes = new Map<RuntimeName, RuntimeSnapshot>();
+  #hooks: FleetHooks = { onChange() {}, onIdle() {}, onSuspect() {} };
+  #closed = false;
+
+  constructor(deps: FleetDeps) {
+    this.#deps = deps;
+    this.#demand = new DemandBook(deps.settings.waiters, deps.clock);
+    this.#failures = new Failures(deps.clock);
+  }
+
+  connect(hooks: FleetHooks): void {
+    this.#hooks = hooks;
+  }
+
+  /** A lease at once where a replica has room, else a promise of one; the hot path never allocates a promise. */
+  acquire(model: string, request: RequestSize, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
+    if (this.#closed) throw shuttingDown();
+    const replica = pick(this.#roster.ofModel(model));
+    if (replica !== undefined) return this.#lease(replica, "warm");
+    const since = this.#deps.clock.now();
+    const onLeave = () => this.#hooks.onChange();
+    const waiting = this.#demand.waiters.add(model, { since, bytes: request.bodyBytes, signal, onLeave });
+    this.#hooks.onChange();
+    return waiting;
+  }
+
+  /** Called by the lease, once. */
+  release(replica: Replica): void {
+    replica.inFlight -= 1;
+    if (replica.inFlight === 0) replica.idleSince = this.#deps.clock.now();
+    this.#grant(replica.model);
+    if (replica.inFlight > 0) return;
+    if (replica.state === "draining" || !this.#demand.isEmpty) this.#hooks.onChange();
+    else this.#hooks.onIdle(replica.idleSince + this.keepAliveMs(replica));
+  }
+
+  /** Called by the lease: no connection to the replica could be made, or it broke. */
+  suspect(replica: Replica, why: string): void {
+    if (replica.state === "ready") this.setResponsive(replica, why);
+    this.#hooks.onSuspect(replica.identity.runtime);
+  }
+
+  /** Resolves when the plan started a replica for it, or found one; rejects when it cannot be had or the signal aborts. */
+  order(order: LaunchOrder, signal: AbortSignal): Promise<OrderResult> {
+    if (this.#closed) throw shuttingDown();
+    for (const recipe of this.#deps.recipes.recipes) {
+      if (recipe.model === order.request.model) this.#failures.forgive(recipe.id);
+    }
+    const placed = this.#demand.orders.add(order, signal, () => this.#hooks.onChange());
+    this.#hooks.onChange();
+    return placed;
+  }
+
+  /** Takes it down: what is in flight may finish unless `force`. Does nothing to one that is already going. */
+  stop(replica: Replica, cause: StopCause, reason: string, options = { force: false }): void {
+    const busy = replica.inFlight > 0 && !options.force;
+    if (replica.state === "ready" && busy) this.#move(replica, "draining", reason, cause);
+    else if (replica.isStarting || replica.state === "ready") this.#move(replica, "stopping", reason, cause);
+    else if (replica.state === "draining" && !busy) this.#move(replica, "stopping", reason, cause);
+  }
+
+  /** A new replica in state pending; its GPUs are held from here on. */
+  begin(start: StartDecision, reason: string): Replica {
+    const identity = identityOfStart(start, this.#roster.freeName(start.recipe.id));
+    return this.#enter(identity, start, { state: "pending", reason });
+  }
+
+  settleOrder(orderId: string, result: OrderResult | AimError): void {
+    this.#demand.orders.settle(orderId, result);
+  }
+
+  refuse(model: string, error: AimError): void {
+    this.#demand.waiters.refuse(model, error);
+  }
+
+  hold(holds: ReadonlyMap<string, string>): void {
+    this.#demand.hold(holds);
+  }
+
+  advance(replica: Replica, state: "pulling" | "starting" | "loading", reason: string): void {
+    if (replica.state !== state) this.#move(replica, state, reason);
+  }
+
+  /** What it is doing, in words. */
+  describe(replica: Replica, progress: string): void {
+    replica.reason = progress;
+  }
+
+  located(replica: Replica, ref: BackendRef, address: URL): void {
+    replica.ref = ref;
+    replica.refSince = this.#deps.clock.now();
+    replica.address = address;
+  }
+
+  ready(replica: Replica): void {
+    replica.readyAt = this.#deps.clock.now();
+    replica.readyAtWall = this.#deps.clock.wallNow();
+    replica.idleSince = replica.readyAt;
+    this.#move(replica, "ready", "ready");
+    this.#failures.recovered(replica.identity.recipeId);
+    this.#grant(replica.model);
+  }
+
+  /** It died, or never became ready. Waiters get a definite answer unless another replica is on its way. */
+  fail(replica: Replica, failure: ReplicaFailure): void {
+    const now = this.#deps.clock.now();
+    const { readyAt, model } = replica;
+    const servedMs = readyAt === undefined ? undefined : now - readyAt;
+    const until = failure.counts ? this.#failures.record(replica.identity.recipeId, failure, servedMs).until : now;
+    this.#move(replica, "failed", failure.message, "failed");
+    this.#deps.journal.failed(replica, failure);
+    if (readyAt === undefined && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));
+  }
+
+  /** Nothing of it is left. */
+  gone(replica: Replica): void {
+    this.#move(replica, "gone", replica.reason);
+    this.#roster.bury(replica);
+  }
+
+  setRuntime(name: RuntimeName, runtime: RuntimeSnapshot): void {
+    this.#runtimes.set(name, runtime);
+    this.#hooks.onChange();
+  }
+
+  /** A replica of ours that already runs: it enters at `loading`, since whether it answers is to be found out. */
+  adopt(identity: ReplicaIdentity, found: { readonly ref: BackendRef; readonly address: URL }): Replica {
+    const recipe = this.#deps.recipes.recipe(identity.recipeId);
+    const profile = recipe?.profiles.find((one) => one.id === identity.profileId);
+    const start = { state: "loading", reason: "found running; checking that it answers" } as const;
+    const replica = this.#enter(identity, { recipe, profile }, start);
+    this.located(replica, found.ref, found.address);
+    this.#deps.journal.adopted(replica);
+    return replica;
+  }
+
+  /** With a reason: it gets no new requests until called without one. */
+  setResponsive(replica: Replica, why?: string): void {
+    const responsive = why === undefined;
+    if (replica.responsive === responsive) return;
+    replica.responsive = responsive;
+    replica.unresponsiveSince = responsive ? undefined : this.#deps.clock.now();
+    replica.reason = why ?? "ready";
+    this.#deps.journal.responsiveness(replica, why);
+    if (responsive) this.#grant(replica.model);
+    this.#hooks.onChange();
+  }
+
+  get replicas(): RosterView {
+    return this.#roster;
+  }
+
+  runtimes(): ReadonlyMap<RuntimeName, RuntimeSnapshot> {
+    return this.#runtimes;
+  }
+
+  get demand(): DemandView {
+    return this.#demand;
+  }
+
+  lastFailure(recipeId: string): ReturnType<Failures["last"]> {
+    return this.#failures.last(recipeId);
+  }
+
+  keepAliveMs(replica: Replica): number {
+    return replica.identity.keepAliveMs ?? replica.recipe?.keepAliveMs ?? this.#deps.settings.keepAliveMs;
+  }
+
+  snapshot(): FleetSnapshot {
+    return {
+      replicas: this.#roster.all().map((replica) => ({
+        ...snapshotOf(replica),
+        waiting: this.#demand.waiting(replica.model),
+        keepAliveMs: this.keepAliveMs(replica),
+      })),
+      demands: this.#demand.list(),
+      runtimes: this.#runtimes,
+      defaultRuntime: this.#deps.settings.defaultRuntime,
+      recipes: this.#deps.recipes.recipes,
+      failures: this.#failures.active(),
+    };
+  }
+
+  /** No new requests or orders; those that wait are told. */
+  close(): void {
+    this.#closed = true;
+    this.#demand.refuseAll(shuttingDown());
+  }
+
+  #enter(identity: ReplicaIdentity, blueprint: Blueprint, start: Entry): Replica {
+    const { clock } = this.#deps;
+    const replica = new Replica(identity, blueprint, {
+      ...start,
+      now: clock.now(),
+      wallNow: clock.wallNow(),
+    });
+    this.#roster.add(replica);
+    this.#deps.journal.moved(replica, undefined);
+    this.#hooks.onChange();
+    return replica;
+  }
+
+  #move(replica: Replica, to: Replica["state"], reason: string, cause?: StopCause): void {
+    const from = replica.state;
+    replica.transition(to, reason);
+    replica.stopCause ??= cause;
+    this.#deps.journal.moved(replica, from);
+    this.#hooks.onChange();
+  }
+
+  #lease(replica: Replica, start: "cold" | "warm"): ReplicaLease {
+    const address = replica.address;
+    if (address === undefined) throw new Error(`replica ${replica.name} is ready but has no address`);
+    replica.inFlight += 1;
+    replica.granted += 1;
+    return new ReplicaLease(this, replica, address, start === "cold");
+  }
+
+  #grant(model: string): void {
+    if (this.#demand.waiters.count(model) === 0) return;
+    for (;;) {
+      const replica = pick(this.#roster.ofModel(model));
+      if (replica === undefined) return;
+      const readyAt = replica.readyAt ?? 0;
+      if (!this.#demand.waiters.grant(model, (since) => this.#lease(replica, readyAt > since ? "cold" : "warm")))
+        return;
+    }
+  }
+
+  #isComing(model: string): boolean {
+    return this.#roster.ofModel(model).some((replica) => replica.isStarting || replica.isServing);
+  }
+}
+
+function shuttingDown(): AimError {
+  return new AimError("shutting_down", "the gateway is shutting down; try again in a moment", {
+    retryAfterMs: 5_000,
+  });
+}

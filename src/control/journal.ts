@@ -1,0 +1,91 @@
+// Everything that happens to a replica, told once: as a log line, an event and a metric.
+import type { Clock } from "../lib/clock.ts";
+import type { EventLog } from "../telemetry/events.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Replica, ReplicaState } from "./replica.ts";
+
+export class Journal {
+  readonly #clock: Clock;
+  readonly #events: EventLog;
+  readonly #metrics: Metrics;
+  readonly #logger: Logger;
+
+  constructor(deps: {
+    readonly clock: Clock;
+    readonly events: EventLog;
+    readonly metrics: Metrics;
+    readonly logger: Logger;
+  }) {
+    this.#clock = deps.clock;
+    this.#events = deps.events;
+    this.#metrics = deps.metrics;
+    this.#logger = deps.logger;
+  }
+
+  /** `from` is undefined for a replica that just came into being. */
+  moved(replica: Replica, from: ReplicaState | undefined): void {
+    const { name, model, state, reason } = replica;
+    this.#logger.info({ replica: name, model, from, to: state, reason }, "replica changed state");
+    this.#publish(replica, `replica:${state}`, `${name} is ${state}: ${reason}`);
+    if (state === "ready" && !replica.identity.adopted) {
+      this.#metrics.starts.inc({ model, outcome: "ready" });
+      this.#metrics.startSeconds.observe({ model }, (this.#clock.now() - replica.createdAt) / 1000);
+    }
+    if (state === "gone") this.#metrics.reaps.inc({ model, reason: replica.stopCause ?? "failed" });
+  }
+
+  failed(
+    replica: Replica,
+    failure: {
+      readonly cause: string;
+      readonly message: string;
+      readonly advice: string;
+      readonly lastLines: readonly string[];
+    },
+  ): void {
+    const { name, model } = replica;
+    const { cause, advice, lastLines } = failure;
+    this.#logger.error({ replica: name, model, cause, advice, lastLines }, "replica failed");
+    this.#publish(replica, "replica:failed:cause", `${name}: ${failure.message}. ${advice}`);
+    if (replica.readyAt === undefined) this.#metrics.starts.inc({ model, outcome: cause });
+  }
+
+  adopted(replica: Replica): void {
+    const { name, model, ref } = replica;
+    this.#logger.info({ replica: name, model, backend: ref?.id }, "adopted a replica that was already running");
+    this.#publish(replica, "replica:adopted", `${name} was already running and is taken over`);
+  }
+
+  responsiveness(replica: Replica, why: string | undefined): void {
+    const { name, model } = replica;
+    if (why === undefined) this.#logger.info({ replica: name, model }, "replica answers again");
+    else this.#logger.warn({ replica: name, model, why }, "replica does not answer; it gets no new requests");
+    this.#publish(
+      replica,
+      why === undefined ? "replica:responsive" : "replica:unresponsive",
+      `${name}: ${why ?? "answers again"}`,
+    );
+  }
+
+  /** A decision about demand that led to no replica. */
+  refused(model: string, reason: string): void {
+    this.#logger.warn({ model, reason }, "demand cannot be met");
+    this.#events.publish({ type: "demand:refused", message: `${model}: ${reason}`, model });
+  }
+
+  runtime(name: string, unavailable: string | undefined): void {
+    if (unavailable === undefined) this.#logger.info({ runtime: name }, "runtime is available");
+    else this.#logger.warn({ runtime: name, reason: unavailable }, "runtime is not available");
+    const message =
+      unavailable === undefined ? `runtime ${name} is available` : `runtime ${name} is not available: ${unavailable}`;
+    this.#events.publish({
+      type: unavailable === undefined ? "runtime:available" : "runtime:unavailable",
+      message,
+    });
+  }
+
+  #publish(replica: Replica, type: string, message: string): void {
+    this.#events.publish({ type, message, model: replica.model, replica: replica.name });
+  }
+}

@@ -1,0 +1,83 @@
+// Launch orders of operators: like waiters, but for a replica instead of a request.
+import type { SelectRequest } from "../catalog/select.ts";
+import type { AimError } from "../errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Replica } from "./replica.ts";
+import type { Demand } from "./snapshot.ts";
+
+export interface LaunchOrder {
+  readonly request: SelectRequest;
+  /** Idle time before unload for this replica; absent: the recipe's or the config's. */
+  readonly keepAliveMs?: number;
+}
+
+export interface OrderResult {
+  readonly replica: Replica;
+  /** False when a replica as ordered was there already. */
+  readonly created: boolean;
+  readonly reasons: readonly string[];
+}
+
+interface OpenOrder {
+  readonly order: LaunchOrder;
+  readonly since: number;
+  readonly settle: (result: OrderResult | Error) => void;
+}
+
+export class Orders {
+  readonly #clock: Clock;
+  readonly #open = new Map<string, OpenOrder>();
+  #next = 1;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(order: LaunchOrder, signal: AbortSignal, onLeave: () => void): Promise<OrderResult> {
+    const id = `order:${this.#next++}`;
+    const { promise, resolve, reject } = Promise.withResolvers<OrderResult>();
+    const onAbort = () => {
+      this.#settle(id, signal.reason instanceof Error ? signal.reason : new Error("the launch was given up"));
+      onLeave();
+    };
+    const settle = (result: OrderResult | Error) => {
+      signal.removeEventListener("abort", onAbort);
+      if (result instanceof Error) reject(result);
+      else resolve(result);
+    };
+    this.#open.set(id, { order, since: this.#clock.now(), settle });
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    return promise;
+  }
+
+  settle(id: string, result: OrderResult | AimError): void {
+    this.#settle(id, result);
+  }
+
+  refuseAll(error: AimError): void {
+    for (const id of this.#open.keys()) this.#settle(id, error);
+  }
+
+  get isEmpty(): boolean {
+    return this.#open.size === 0;
+  }
+
+  demands(): readonly Demand[] {
+    return [...this.#open].map(([id, { order, since }]) => ({
+      id,
+      kind: "order" as const,
+      request: order.request,
+      since,
+      waiting: 1,
+      ...(order.keepAliveMs === undefined ? {} : { keepAliveMs: order.keepAliveMs }),
+    }));
+  }
+
+  #settle(id: string, result: OrderResult | Error): void {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    this.#open.delete(id);
+    open.settle(result);
+  }
+}

@@ -1,0 +1,101 @@
+// The control plane, wired: fleet, planner loop, launcher, reaper and one reconciler per runtime. Tests and simulations
+// wire the same parts, with other drivers and another clock.
+import type { Catalog } from "../catalog/catalog.ts";
+import type { LaunchDefaults } from "../catalog/launch-spec.ts";
+import type { RuntimeName } from "../catalog/recipe.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { RuntimeDriver } from "../runtime/driver.ts";
+import type { EventLog } from "../telemetry/events.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { Controller } from "./controller.ts";
+import { Estimates } from "./estimates.ts";
+import { Fleet, type FleetSettings } from "./fleet.ts";
+import { Journal } from "./journal.ts";
+import { Launcher, type LauncherDeps } from "./launcher.ts";
+import { Operator } from "./operator.ts";
+import { FleetPool } from "./pool.ts";
+import { Reaper } from "./reaper.ts";
+import { startReconciler, type ReconcilerDeps } from "./reconciler.ts";
+import { Status } from "./status.ts";
+
+export interface ControlPlaneDeps {
+  readonly clock: Clock;
+  readonly catalog: Catalog;
+  readonly drivers: ReadonlyMap<RuntimeName, RuntimeDriver>;
+  readonly events: EventLog;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** What only runtimes know: whether a replica answers, and what its log lines mean. */
+  readonly engines: Pick<LauncherDeps, "awaitReady" | "parseProgress" | "diagnose"> & Pick<ReconcilerDeps, "answers">;
+  readonly settings: ControlPlaneSettings;
+}
+
+export interface ControlPlaneSettings extends FleetSettings {
+  readonly installation: string;
+  readonly launch: LaunchDefaults;
+  readonly maxHoldMs: number;
+  /** Pause between two full lists of a runtime. */
+  readonly reconcileEveryMs: number;
+  /** Runtimes whose replicas outlive the gateway. */
+  readonly keepOnExit: ReadonlySet<RuntimeName>;
+}
+
+export interface ControlPlane {
+  readonly fleet: Fleet;
+  readonly pool: FleetPool;
+  readonly status: Status;
+  readonly operator: Operator;
+  /** Takes down what is not to be kept, ends every loop and effect, and lets go of the drivers. */
+  stop(): Promise<void>;
+}
+
+/** Starts at once: the first thing it does is to look for replicas that already run. */
+export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
+  const { clock, catalog, drivers, events, metrics, logger, engines, settings } = deps;
+  const { installation, maxHoldMs } = settings;
+  const { stopGraceMs } = settings.launch;
+  const journal = new Journal({ clock, events, metrics, logger });
+  const fleet = new Fleet({ clock, recipes: catalog, journal, settings });
+  for (const driver of drivers.values()) {
+    fleet.setRuntime(driver.name, { known: false, placement: driver.placement, gpus: [] });
+  }
+  const estimates = new Estimates();
+  const status = new Status(fleet, catalog, clock);
+  const launcher = new Launcher({
+    clock,
+    fleet,
+    drivers,
+    installation,
+    estimates,
+    defaults: settings.launch,
+    ...engines,
+  });
+  const reaper = new Reaper({ clock, fleet, drivers, logger, stopGraceMs });
+  const controller = new Controller({ clock, fleet, launcher, reaper, journal, logger });
+  const reconcile = (driver: RuntimeDriver) =>
+    startReconciler({
+      driver,
+      fleet,
+      journal,
+      clock,
+      logger,
+      everyMs: settings.reconcileEveryMs,
+      answers: engines.answers,
+      onDied: (replica, exit) => void launcher.died(replica, exit),
+    });
+  controller.supervise(new Map([...drivers.values()].map((driver) => [driver.name, reconcile(driver)])));
+  return {
+    fleet,
+    pool: new FleetPool(fleet, estimates, clock),
+    status,
+    operator: new Operator({ fleet, catalog, status, drivers, clock, installation, maxHoldMs }),
+    async stop() {
+      await controller.stop({
+        keep: (replica) => settings.keepOnExit.has(replica.identity.runtime),
+        graceMs: stopGraceMs,
+      });
+      await Promise.all([...drivers.values()].map((driver) => driver.close()));
+    },
+  };
+}

@@ -1,0 +1,290 @@
+// What to do now: a pure function of a snapshot and a time. Every action and every wait carries a reason a person can read.
+import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
+import { select, type RuntimeOffer, type Selection } from "../catalog/select.ts";
+import { AimError } from "../errors.ts";
+import { formatDuration } from "../lib/units.ts";
+import { refusal } from "./failures.ts";
+import { Ledger } from "./ledger.ts";
+import { isStarting, type StopCause } from "./replica.ts";
+import type { Demand, FleetSnapshot, ReplicaSnapshot, RuntimeSnapshot } from "./snapshot.ts";
+
+export type Action =
+  | {
+      readonly kind: "start";
+      readonly recipe: Recipe;
+      readonly profile: Profile;
+      readonly runtime: RuntimeName;
+      readonly gpus: readonly string[];
+      /** The launch order it fulfils; absent when requests or the recipe's minimum asked for it. */
+      readonly orderId?: string;
+      readonly keepAliveMs?: number;
+      readonly reason: string;
+      readonly reasons: readonly string[];
+    }
+  | { readonly kind: "stop"; readonly replica: string; readonly cause: StopCause; readonly reason: string }
+  /** A launch order that an existing replica fulfils. */
+  | { readonly kind: "settle"; readonly orderId: string; readonly replica: string; readonly reason: string }
+  /** It cannot be had: whoever asked is told. */
+  | { readonly kind: "refuse"; readonly demand: Demand; readonly error: AimError; readonly reason: string };
+
+export interface Plan {
+  readonly actions: readonly Action[];
+  /** Demand that has to wait, by demand id, with what it waits for. */
+  readonly holds: ReadonlyMap<string, string>;
+  /** When to look again if nothing happens before; undefined: no need. */
+  readonly wakeAt: number | undefined;
+}
+
+export function plan(snapshot: FleetSnapshot, now: number): Plan {
+  const draft = new Draft(snapshot, now);
+  draft.reapIdle();
+  for (const demand of snapshot.demands) draft.meet(demand);
+  draft.keepMinimum();
+  return { actions: draft.actions, holds: draft.holds, wakeAt: draft.wakeAt };
+}
+
+/** What every runtime has to offer for `select`, given what is free in the ledger. */
+export function offersOf(snapshot: FleetSnapshot, ledger: Ledger): ReadonlyMap<RuntimeName, RuntimeOffer> {
+  const entries = [...snapshot.runtimes].map(([name, runtime]): [RuntimeName, RuntimeOffer] => [
+    name,
+    {
+      ...(runtime.unavailable === undefined ? {} : { unavailable: runtime.unavailable }),
+      knowsGpus: runtime.placement === "gateway",
+      gpus: runtime.gpus.map((gpu) => ({ product: gpu.product, free: ledger.isFree(name, gpu.id) })),
+    },
+  ]);
+  return new Map(entries);
+}
+
+/** When to ask again after a runtime was found unavailable. */
+const RUNTIME_RETRY_MS = 10_000;
+
+type Chosen = Extract<Selection, { kind: "selected" }>;
+
+/** A plan in the making: decisions taken so far change what the next ones see. */
+class Draft {
+  readonly actions: Action[] = [];
+  readonly holds = new Map<string, string>();
+  wakeAt: number | undefined;
+  readonly #snapshot: FleetSnapshot;
+  readonly #now: number;
+  readonly #ledger: Ledger;
+  /** Replicas this plan already stops. */
+  readonly #doomed = new Set<string>();
+  /** Models this plan already starts a replica of. */
+  readonly #starting = new Set<string>();
+
+  constructor(snapshot: FleetSnapshot, now: number) {
+    this.#snapshot = snapshot;
+    this.#now = now;
+    this.#ledger = new Ledger(snapshot);
+  }
+
+  /** Idle = nothing in flight and nobody waiting; the recipe's minimum stays. */
+  reapIdle(): void {
+    for (const replica of this.#snapshot.replicas) {
+      if (!isIdle(replica)) continue;
+      if (replica.stale) this.#stop(replica, "stale", "its recipe has changed or is gone, and it is idle");
+      else if (!this.#isKept(replica)) this.#reapWhenDue(replica);
+    }
+  }
+
+  meet(demand: Demand): void {
+    if (demand.kind === "requests" && this.#isComing(demand.request.model)) return;
+    const recipes = this.#snapshot.recipes.filter((recipe) => recipe.model === demand.request.model);
+    if (!this.#isKnown(recipes)) return this.#hold(demand, "looking for replicas that already run");
+    const selection = select(
+      recipes,
+      demand.request,
+      offersOf(this.#snapshot, this.#ledger),
+      this.#snapshot.defaultRuntime,
+    );
+    if (selection.kind !== "selected") return this.#refuse(demand, this.#unavailable(recipes, selection.why));
+    if (demand.kind === "order" && this.#settle(demand, selection)) return;
+    const failure = this.#snapshot.failures.get(selection.recipe.id);
+    if (failure !== undefined && demand.kind === "requests") {
+      return this.#refuse(demand, refusal(failure, failure.until - this.#now));
+    }
+    this.#place(demand, selection);
+  }
+
+  /** `replicas.min` of a recipe is demand that never ends, but never evicts. */
+  keepMinimum(): void {
+    for (const recipe of this.#snapshot.recipes) {
+      if (recipe.replicas.min === 0 || this.#starting.has(recipe.model)) continue;
+      if (this.#live(recipe.id).length >= recipe.replicas.min) continue;
+      const failure = this.#snapshot.failures.get(recipe.id);
+      if (failure !== undefined) this.#wake(failure.until);
+      else this.#startForMinimum(recipe);
+    }
+  }
+
+  #startForMinimum(recipe: Recipe): void {
+    if (!this.#isKnown([recipe])) return;
+    const request = { model: recipe.model, recipe: recipe.id };
+    const offers = offersOf(this.#snapshot, this.#ledger);
+    const selection = select([recipe], request, offers, this.#snapshot.defaultRuntime);
+    if (selection.kind !== "selected") return;
+    const gpus = this.#ledger.find(selection);
+    if (gpus !== undefined) this.#start(selection, gpus, `the recipe keeps at least ${recipe.replicas.min} running`);
+  }
+
+  #place(demand: Demand, chosen: Chosen): void {
+    const gpus = this.#ledger.find(chosen);
+    if (gpus !== undefined) {
+      const reason =
+        demand.kind === "order" ? "an operator asked for it" : `${demand.waiting} waiting for ${demand.request.model}`;
+      return this.#start(chosen, gpus, reason, demand);
+    }
+    const missing = this.#ledger.missing(chosen);
+    const leaving = this.#ledger.leaving(chosen);
+    if (leaving.gpus >= missing) {
+      this.#ledger.reserve(chosen);
+      return this.#hold(demand, `waiting for ${leaving.names.join(", ")} to give back its GPUs`);
+    }
+    const victims = this.#victims(chosen, missing - leaving.gpus);
+    if (victims === undefined)
+      return this.#hold(demand, `all ${this.#ledger.describe(chosen)} are busy; waiting for one to become idle`);
+    for (const victim of victims) {
+      const idle = formatDuration(this.#now - victim.idleSince);
+      this.#stop(victim, "evicted", `idle for ${idle}; its GPUs are needed for ${demand.request.model}`);
+    }
+    this.#ledger.reserve(chosen);
+    this.#hold(demand, `making room: stopping ${victims.map((victim) => victim.name).join(", ")}`);
+  }
+
+  /** Idle replicas, least recently used first, that together give back enough GPUs; undefined when there are not enough. */
+  #victims(chosen: Chosen, wanted: number): readonly ReplicaSnapshot[] | undefined {
+    const idle = this.#snapshot.replicas
+      .filter((replica) => replica.runtime === chosen.runtime && isIdle(replica) && !this.#isKept(replica))
+      .filter((replica) => !this.#doomed.has(replica.name) && this.#ledger.gain(replica, chosen) > 0)
+      .sort((a, b) => a.idleSince - b.idleSince);
+    const victims: ReplicaSnapshot[] = [];
+    let gained = 0;
+    for (const replica of idle) {
+      if (gained >= wanted) break;
+      victims.push(replica);
+      gained += this.#ledger.gain(replica, chosen);
+    }
+    if (gained < wanted) return undefined;
+    return victims.filter((victim) => {
+      const without = gained - this.#ledger.gain(victim, chosen);
+      if (without < wanted) return true;
+      gained = without;
+      return false;
+    });
+  }
+
+  /** Before a runtime was listed once, what runs there is unknown, and nothing may be started in its stead. */
+  #isKnown(recipes: readonly Recipe[]): boolean {
+    return recipes.every((recipe) => {
+      const runtime = this.#runtimeOf(recipe);
+      return runtime === undefined || runtime.known || runtime.unavailable !== undefined;
+    });
+  }
+
+  #runtimeOf(recipe: Recipe): RuntimeSnapshot | undefined {
+    return this.#snapshot.runtimes.get(recipe.runtime ?? this.#snapshot.defaultRuntime);
+  }
+
+  /** A runtime that is away may come back; anything else needs an operator. */
+  #unavailable(recipes: readonly Recipe[], why: string): AimError {
+    const isAway = recipes.some((recipe) => this.#runtimeOf(recipe)?.unavailable !== undefined);
+    return isAway
+      ? new AimError("runtime_unavailable", why, { retryAfterMs: RUNTIME_RETRY_MS })
+      : new AimError("model_unavailable", why);
+  }
+
+  /** True when the order needs no new replica: there is one as asked for, or the recipe allows no more. */
+  #settle(demand: Demand, chosen: Chosen): boolean {
+    const live = this.#live(chosen.recipe.id);
+    const same = live.find((replica) => replica.profileId === chosen.profile.id);
+    if (same !== undefined) {
+      const reason = `${same.name} already serves ${same.model} with ${chosen.profile.id}`;
+      this.actions.push({ kind: "settle", orderId: demand.id, replica: same.name, reason });
+      return true;
+    }
+    if (live.length < chosen.recipe.replicas.max) return false;
+    const names = live.map((replica) => `${replica.name} (${replica.profileId})`).join(", ");
+    const limit = `recipe ${chosen.recipe.id} allows ${chosen.recipe.replicas.max} replica(s) and ${names} runs already`;
+    this.#refuse(demand, new AimError("conflict", `${limit}; stop it first, or raise replicas.max in the recipe`));
+    return true;
+  }
+
+  #start(chosen: Chosen, gpus: readonly string[], reason: string, demand?: Demand): void {
+    const { recipe, profile, runtime, reasons } = chosen;
+    this.#ledger.take(runtime, gpus);
+    this.#starting.add(recipe.model);
+    const order = demand?.kind === "order" ? { orderId: demand.id } : {};
+    const keepAlive = demand?.keepAliveMs === undefined ? {} : { keepAliveMs: demand.keepAliveMs };
+    this.actions.push({
+      kind: "start",
+      recipe,
+      profile,
+      runtime,
+      gpus,
+      ...order,
+      ...keepAlive,
+      reason,
+      reasons,
+    });
+  }
+
+  #stop(replica: ReplicaSnapshot, cause: StopCause, reason: string): void {
+    if (this.#doomed.has(replica.name)) return;
+    this.#doomed.add(replica.name);
+    this.#ledger.doom(replica.name);
+    this.actions.push({ kind: "stop", replica: replica.name, cause, reason });
+  }
+
+  #refuse(demand: Demand, error: AimError): void {
+    this.actions.push({ kind: "refuse", demand, error, reason: error.message });
+  }
+
+  #hold(demand: Demand, reason: string): void {
+    this.holds.set(demand.id, reason);
+  }
+
+  #wake(at: number): void {
+    this.wakeAt = Math.min(this.wakeAt ?? Infinity, at);
+  }
+
+  #reapWhenDue(replica: ReplicaSnapshot): void {
+    const due = replica.idleSince + replica.keepAliveMs;
+    if (due > this.#now) {
+      if (due !== Infinity) this.#wake(due);
+      return;
+    }
+    const idle = formatDuration(this.#now - replica.idleSince);
+    this.#stop(replica, "idle", `idle for ${idle} (keep-alive ${formatDuration(replica.keepAliveMs)})`);
+  }
+
+  /** Whether the recipe's minimum needs this replica. */
+  #isKept(replica: ReplicaSnapshot): boolean {
+    const min = this.#snapshot.recipes.find((recipe) => recipe.id === replica.recipeId)?.replicas.min ?? 0;
+    return min > 0 && !replica.stale && this.#live(replica.recipeId).length <= min;
+  }
+
+  /** Replicas of the recipe that serve or will. */
+  #live(recipeId: string): readonly ReplicaSnapshot[] {
+    return this.#snapshot.replicas.filter(
+      (replica) =>
+        replica.recipeId === recipeId &&
+        !this.#doomed.has(replica.name) &&
+        (isStarting(replica.state) || (replica.state === "ready" && replica.responsive)),
+    );
+  }
+
+  /** Whether requests of the model only have to wait for what is there: a start under way, or a slot on a busy replica. */
+  #isComing(model: string): boolean {
+    if (this.#starting.has(model)) return true;
+    return this.#snapshot.replicas.some(
+      (replica) =>
+        replica.model === model && (isStarting(replica.state) || (replica.state === "ready" && replica.responsive)),
+    );
+  }
+}
+
+function isIdle(replica: ReplicaSnapshot): boolean {
+  return replica.state === "ready" && replica.inFlight === 0 && replica.waiting === 0;
+}

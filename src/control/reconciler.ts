@@ -1,0 +1,155 @@
+// Keeps the fleet true to what runs: asks a runtime for its full list on a timer, and at once when an event hints at a change.
+import type { RuntimeName } from "../catalog/recipe.ts";
+import type { Readiness } from "../catalog/launch-spec.ts";
+import { messageOf } from "../errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import { startLoop, type Loop } from "../lib/loop.ts";
+import type { BackendRef, Gpu, ReplicaExit, RuntimeDriver } from "../runtime/driver.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { compare, type Finding } from "./compare.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Journal } from "./journal.ts";
+import type { Replica } from "./replica.ts";
+
+export interface ReconcilerDeps {
+  readonly driver: RuntimeDriver;
+  readonly fleet: Fleet;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly everyMs: number;
+  /** Does the replica answer now? */
+  answers(address: URL, readiness: Readiness, signal: AbortSignal): Promise<boolean>;
+  /** A replica ended although nobody of us ended it. */
+  onDied(replica: Replica, exit: ReplicaExit | undefined): void;
+}
+
+/** How long a replica may be out of reach before it is replaced. */
+const UNREACHABLE_LIMIT_MS = 60_000;
+/** What is left of a replica nobody knows needs no time to end. */
+const LEFTOVER_GRACE_MS = 10_000;
+
+/** Starts at once; `kick` asks now; `stop` ends the loop and the event stream. */
+export function startReconciler(deps: ReconcilerDeps): Loop {
+  const watching = new AbortController();
+  const reconciler = new Reconciler(deps);
+  const loop = startLoop({
+    clock: deps.clock,
+    everyMs: deps.everyMs,
+    run: (signal) => reconciler.run(signal),
+    onError: (error) => deps.logger.error({ runtime: deps.driver.name, err: error }, "reconciling failed"),
+  });
+  deps.driver.watch(() => loop.kick(), watching.signal);
+  return {
+    kick: () => loop.kick(),
+    async stop() {
+      watching.abort(new Error("the reconciler is stopping"));
+      await loop.stop();
+    },
+  };
+}
+
+class Reconciler {
+  readonly #deps: ReconcilerDeps;
+  readonly #name: RuntimeName;
+  #unavailable: string | undefined;
+  #gpus: readonly Gpu[] = [];
+  #known = false;
+
+  constructor(deps: ReconcilerDeps) {
+    this.#deps = deps;
+    this.#name = deps.driver.name;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { driver, fleet, clock } = this.#deps;
+    const askedAt = clock.now();
+    try {
+      const [gpus, observed] = await Promise.all([driver.inventory(signal), driver.list(signal)]);
+      const findings = compare({
+        runtime: this.#name,
+        replicas: fleet.replicas.all(),
+        observed,
+        askedAt,
+        isBuried: (refId) => fleet.replicas.isBuried(refId),
+      });
+      // Adoption and "known" in one go: nothing may be started before what already runs is in the fleet.
+      for (const finding of findings) this.#take(finding);
+      this.#known = true;
+      this.#gpus = gpus;
+      this.#setAvailable(undefined);
+      await this.#cleanUp(findings, signal);
+      await this.#revisit(findings, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#setAvailable(messageOf(error));
+    }
+  }
+
+  #take(finding: Finding): void {
+    const { fleet, logger } = this.#deps;
+    switch (finding.kind) {
+      case "died":
+        return this.#deps.onDied(finding.replica, finding.exit);
+      case "frozen":
+        if (finding.replica.state === "ready") fleet.setResponsive(finding.replica, "it is paused");
+        return;
+      case "moved":
+        return fleet.located(finding.replica, finding.ref, finding.address);
+      case "unknown":
+        fleet.adopt(finding.identity, finding);
+        return;
+      case "foreign":
+        return logger.warn(
+          { backend: finding.ref.name, why: finding.why },
+          "left alone: it bears our label but cannot be taken over",
+        );
+      case "running":
+      case "leftover":
+        return;
+    }
+  }
+
+  #setAvailable(unavailable: string | undefined): void {
+    const { fleet, journal, driver } = this.#deps;
+    fleet.setRuntime(this.#name, {
+      known: this.#known,
+      placement: driver.placement,
+      gpus: this.#gpus,
+      ...(unavailable === undefined ? {} : { unavailable }),
+    });
+    if (unavailable !== this.#unavailable) journal.runtime(this.#name, unavailable);
+    this.#unavailable = unavailable;
+  }
+
+  async #cleanUp(findings: readonly Finding[], signal: AbortSignal): Promise<void> {
+    const leftovers = findings.filter((finding) => finding.kind === "leftover");
+    await Promise.all(leftovers.map(({ ref }) => this.#remove(ref, signal)));
+  }
+
+  async #remove(ref: BackendRef, signal: AbortSignal): Promise<void> {
+    const { driver, logger } = this.#deps;
+    logger.info({ backend: ref.name }, "removing what is left of an earlier replica");
+    await driver.stop(ref, { graceMs: LEFTOVER_GRACE_MS, reason: "left over" }, signal);
+  }
+
+  /** Those that could not be reached: they answer again, or are given up after a while. */
+  async #revisit(findings: readonly Finding[], signal: AbortSignal): Promise<void> {
+    const silent = findings
+      .filter((finding) => finding.kind === "running")
+      .map((finding) => finding.replica)
+      .filter((replica) => replica.state === "ready" && !replica.responsive);
+    await Promise.all(silent.map((replica) => this.#check(replica, signal)));
+  }
+
+  async #check(replica: Replica, signal: AbortSignal): Promise<void> {
+    const { address } = replica;
+    if (address === undefined) return;
+    const readiness = { servedModel: replica.model, warmUp: false, timeoutMs: UNREACHABLE_LIMIT_MS };
+    const answers = await this.#deps.answers(address, readiness, signal);
+    if (replica.state !== "ready" || replica.responsive) return;
+    if (answers) return this.#deps.fleet.setResponsive(replica);
+    const silentMs = this.#deps.clock.now() - (replica.unresponsiveSince ?? this.#deps.clock.now());
+    if (silentMs > UNREACHABLE_LIMIT_MS) this.#deps.onDied(replica, undefined);
+  }
+}

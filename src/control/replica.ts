@@ -1,0 +1,178 @@
+// One running copy of a recipe as the control plane sees it, and the one table of what may follow what.
+//
+//   pending    decided, GPUs reserved; the driver has not been asked yet
+//   pulling    the driver fetches the image
+//   starting   the container or process is being made
+//   loading    it runs; its engine loads weights, compiles, warms up
+//   ready      it answers; requests are routed to it
+//   draining   it finishes what it has and takes no more
+//   stopping   the driver takes it down; its GPUs are still held
+//   failed     it died or never became ready; what is left of it is being cleaned up
+//   gone       nothing of it is left; its GPUs are free
+//
+// An adopted replica (found running after our own restart) enters at `loading`.
+import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
+import type { BackendRef } from "../runtime/driver.ts";
+import type { StartDecision } from "./snapshot.ts";
+
+export type ReplicaState =
+  | "pending"
+  | "pulling"
+  | "starting"
+  | "loading"
+  | "ready"
+  | "draining"
+  | "stopping"
+  | "failed"
+  | "gone";
+
+const NEXT: Readonly<Record<ReplicaState, readonly ReplicaState[]>> = {
+  pending: ["pulling", "starting", "failed", "stopping"],
+  pulling: ["starting", "failed", "stopping"],
+  starting: ["loading", "failed", "stopping"],
+  loading: ["ready", "failed", "stopping"],
+  ready: ["draining", "stopping", "failed"],
+  draining: ["stopping", "failed"],
+  stopping: ["gone"],
+  failed: ["gone"],
+  gone: [],
+};
+
+/** Why a replica is taken down; also the label of the metric. */
+export type StopCause = "idle" | "evicted" | "stopped" | "stale" | "shutdown" | "failed";
+
+export interface ReplicaIdentity {
+  readonly name: string;
+  readonly model: string;
+  readonly recipeId: string;
+  readonly recipeHash: string;
+  readonly profileId: string;
+  readonly runtime: RuntimeName;
+  /** GPU ids it holds until it is gone. */
+  readonly gpus: readonly string[];
+  /** Idle time before unload that its launch asked for; absent: the recipe's or the config's. */
+  readonly keepAliveMs?: number;
+  readonly adopted: boolean;
+}
+
+/** What a replica is made from. Absent for an adopted one whose recipe is no longer in the catalogue. */
+export interface Blueprint {
+  readonly recipe: Recipe | undefined;
+  readonly profile: Profile | undefined;
+}
+
+/** How a replica comes into being. */
+export interface Entry {
+  readonly state: "pending" | "loading";
+  readonly reason: string;
+}
+
+/** Mutable, and mutated by the fleet alone. Times are `Clock.now()` values. */
+export class Replica {
+  readonly identity: ReplicaIdentity;
+  /** Absent for an adopted replica whose recipe is no longer in the catalogue: it serves, and goes when idle. */
+  readonly recipe: Recipe | undefined;
+  readonly profile: Profile | undefined;
+  readonly createdAt: number;
+  /** Wall clock, for people. */
+  readonly startedAtWall: number;
+  #state: ReplicaState;
+  /** Why it is in this state, or what it is doing. */
+  reason: string;
+  ref: BackendRef | undefined;
+  /** When the ref became known: a list begun earlier says nothing about it. */
+  refSince = 0;
+  address: URL | undefined;
+  readyAt: number | undefined;
+  readyAtWall: number | undefined;
+  /** When it last became free of requests; meaningful while `inFlight` is 0. */
+  idleSince: number;
+  inFlight = 0;
+  /** Requests ever granted; breaks ties in balancing. */
+  granted = 0;
+  /** False while it was found frozen or unreachable; such a replica gets no new requests. */
+  responsive = true;
+  unresponsiveSince: number | undefined;
+  stopCause: StopCause | undefined;
+  readonly #gone = Promise.withResolvers<void>();
+
+  constructor(
+    identity: ReplicaIdentity,
+    blueprint: Blueprint,
+    start: Entry & { readonly now: number; readonly wallNow: number },
+  ) {
+    this.identity = identity;
+    this.recipe = blueprint.recipe;
+    this.profile = blueprint.profile;
+    this.#state = start.state;
+    this.reason = start.reason;
+    this.createdAt = start.now;
+    this.startedAtWall = start.wallNow;
+    this.idleSince = start.now;
+  }
+
+  get name(): string {
+    return this.identity.name;
+  }
+
+  get model(): string {
+    return this.identity.model;
+  }
+
+  get state(): ReplicaState {
+    return this.#state;
+  }
+
+  /** The only way to change the state; throws on an edge that is not in the table. */
+  transition(to: ReplicaState, reason: string): void {
+    if (!NEXT[this.#state].includes(to)) {
+      throw new Error(`replica ${this.name}: illegal transition from ${this.#state} to ${to} (${reason})`);
+    }
+    this.#state = to;
+    this.reason = reason;
+    if (to === "gone") this.#gone.resolve();
+  }
+
+  /** Resolves when nothing of it is left. */
+  get whenGone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Coming up: requests wait for it rather than start another. */
+  get isStarting(): boolean {
+    return isStarting(this.#state);
+  }
+
+  /** Whether it takes requests, be it that one more fits or not. */
+  get isServing(): boolean {
+    return this.#state === "ready" && this.responsive;
+  }
+
+  get hasRoom(): boolean {
+    return this.isServing && this.inFlight < (this.recipe?.maxInFlight ?? Infinity);
+  }
+}
+
+export function identityOfStart(start: StartDecision, name: string): ReplicaIdentity {
+  const { recipe, profile, runtime, gpus, keepAliveMs } = start;
+  return {
+    name,
+    model: recipe.model,
+    recipeId: recipe.id,
+    recipeHash: recipe.hash,
+    profileId: profile.id,
+    runtime,
+    gpus,
+    adopted: false,
+    ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
+  };
+}
+
+export function isStarting(state: ReplicaState): boolean {
+  return state === "pending" || state === "pulling" || state === "starting" || state === "loading";
+}
+
+/** On its way out: it will give its GPUs back without being asked again. */
+export function isLeaving(state: ReplicaState): boolean {
+  return state === "draining" || state === "stopping" || state === "failed";
+}

@@ -1,0 +1,59 @@
+// The replicas there are, by name and by model, and the refs of those that are gone.
+import type { Replica } from "./replica.ts";
+
+/** A list asked for before a removal may arrive after it; more than a few of those refs are never in flight. */
+const REMEMBERED = 1000;
+
+/** The roster for those who may only look. */
+export type RosterView = Pick<Roster, "all" | "find" | "isBuried" | "ofModel">;
+
+export class Roster {
+  readonly #byName = new Map<string, Replica>();
+  readonly #byModel = new Map<string, readonly Replica[]>();
+  readonly #buried = new Set<string>();
+
+  add(replica: Replica): void {
+    if (this.#byName.has(replica.name)) throw new Error(`replica ${replica.name} exists already`);
+    this.#byName.set(replica.name, replica);
+    this.#byModel.set(replica.model, [...this.ofModel(replica.model), replica]);
+  }
+
+  bury(replica: Replica): void {
+    this.#byName.delete(replica.name);
+    const remaining = this.ofModel(replica.model).filter((other) => other !== replica);
+    if (remaining.length === 0) this.#byModel.delete(replica.model);
+    else this.#byModel.set(replica.model, remaining);
+    if (replica.ref !== undefined) this.#buried.add(replica.ref.id);
+    for (const oldest of this.#buried) {
+      if (this.#buried.size <= REMEMBERED) break;
+      this.#buried.delete(oldest);
+    }
+  }
+
+  /** Whether this runtime id belonged to a replica of the roster that is gone. */
+  isBuried(refId: string): boolean {
+    return this.#buried.has(refId);
+  }
+
+  find(name: string): Replica | undefined {
+    return this.#byName.get(name);
+  }
+
+  all(): readonly Replica[] {
+    return [...this.#byName.values()];
+  }
+
+  ofModel(model: string): readonly Replica[] {
+    return this.#byModel.get(model) ?? NONE;
+  }
+
+  /** The first of NAME-1, NAME-2, … that is not taken. */
+  freeName(recipeId: string): string {
+    for (let ordinal = 1; ; ordinal++) {
+      const name = `${recipeId}-${ordinal}`;
+      if (!this.#byName.has(name)) return name;
+    }
+  }
+}
+
+const NONE: readonly Replica[] = [];

@@ -1,0 +1,84 @@
+// What the planner sees: plain data, taken by the fleet in one go.
+import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
+import type { SelectRequest } from "../catalog/select.ts";
+import type { Gpu } from "../runtime/driver.ts";
+import type { StartFailure } from "./failures.ts";
+import type { Replica, ReplicaState } from "./replica.ts";
+
+export interface FleetSnapshot {
+  readonly replicas: readonly ReplicaSnapshot[];
+  /** Oldest first. */
+  readonly demands: readonly Demand[];
+  readonly runtimes: ReadonlyMap<RuntimeName, RuntimeSnapshot>;
+  readonly defaultRuntime: RuntimeName;
+  readonly recipes: readonly Recipe[];
+  /** By recipe id; only those still backing off. */
+  readonly failures: ReadonlyMap<string, StartFailure>;
+}
+
+export interface ReplicaSnapshot {
+  readonly name: string;
+  readonly model: string;
+  readonly recipeId: string;
+  readonly profileId: string;
+  readonly runtime: RuntimeName;
+  readonly state: ReplicaState;
+  readonly responsive: boolean;
+  readonly gpus: readonly string[];
+  readonly inFlight: number;
+  /** Requests waiting for its model. */
+  readonly waiting: number;
+  readonly idleSince: number;
+  /** Infinity: never unloaded for being idle. */
+  readonly keepAliveMs: number;
+  /** Its recipe is gone from the catalogue, or has changed since it started. */
+  readonly stale: boolean;
+}
+
+/** Somebody wants a replica: the waiters of one model together, or one launch order. */
+export interface Demand {
+  readonly id: string;
+  readonly kind: "requests" | "order";
+  readonly request: SelectRequest;
+  readonly since: number;
+  /** Idle time before unload that the order asks for. */
+  readonly keepAliveMs?: number;
+  /** Requests behind it; 1 for an order. */
+  readonly waiting: number;
+}
+
+/** What the planner decided to start. */
+export interface StartDecision {
+  readonly recipe: Recipe;
+  readonly profile: Profile;
+  readonly runtime: RuntimeName;
+  readonly gpus: readonly string[];
+  /** Idle time before unload that its order asked for. */
+  readonly keepAliveMs?: number;
+}
+
+export interface RuntimeSnapshot {
+  /** False until its replicas were listed once: before that nothing may be started there. */
+  readonly known: boolean;
+  readonly unavailable?: string;
+  readonly placement: "gateway" | "runtime";
+  readonly gpus: readonly Gpu[];
+}
+
+/** What a replica tells about itself. */
+export function snapshotOf(replica: Replica): Omit<ReplicaSnapshot, "waiting" | "keepAliveMs"> {
+  return {
+    ...replica.identity,
+    state: replica.state,
+    responsive: replica.responsive,
+    inFlight: replica.inFlight,
+    idleSince: replica.idleSince,
+    stale: replica.recipe === undefined || replica.recipe.hash !== replica.identity.recipeHash,
+  };
+}
+
+/** What the fleet needs of the catalogue. */
+export interface RecipeBook {
+  readonly recipes: readonly Recipe[];
+  recipe(id: string): Recipe | undefined;
+}

@@ -1,0 +1,225 @@
+// The fleet in words and plain data, for clients and operators. Reads, never changes.
+import type { Catalog } from "../catalog/catalog.ts";
+import { select, type Selection } from "../catalog/select.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Fleet } from "./fleet.ts";
+import { Ledger } from "./ledger.ts";
+import { offersOf } from "./planner.ts";
+import type { Replica } from "./replica.ts";
+
+export type ModelState = "cold" | "starting" | "ready" | "failed" | "unavailable";
+
+export interface ModelStatus {
+  readonly model: string;
+  readonly aliases: readonly string[];
+  readonly status: ModelState;
+  /** For operators: may name paths and machines. */
+  readonly reason?: string;
+  /** For API clients. */
+  readonly publicReason?: string;
+  readonly recipes: readonly string[];
+  readonly replicas: number;
+  readonly inFlight: number;
+  readonly waiting: number;
+}
+
+export interface ReplicaStatus {
+  readonly name: string;
+  readonly model: string;
+  readonly recipe: string;
+  readonly profile: string;
+  readonly runtime: string;
+  readonly state: string;
+  readonly reason: string;
+  readonly gpus: readonly string[];
+  readonly inFlight: number;
+  readonly startedAt: string;
+  readonly readyAt?: string;
+  readonly idleUntil?: string;
+  readonly backend?: string;
+  readonly address?: string;
+}
+
+export interface RecipeStatus {
+  readonly id: string;
+  readonly model: string;
+  readonly aliases: readonly string[];
+  readonly engine: string;
+  readonly runtime: string;
+  readonly precision?: string;
+  readonly hardware: readonly string[];
+  readonly profiles: readonly { readonly id: string; readonly gpus: number; readonly default: boolean }[];
+  readonly file: string;
+}
+
+export class Status {
+  readonly #fleet: Fleet;
+  readonly #catalog: Catalog;
+  readonly #clock: Clock;
+
+  constructor(fleet: Fleet, catalog: Catalog, clock: Clock) {
+    this.#fleet = fleet;
+    this.#catalog = catalog;
+    this.#clock = clock;
+  }
+
+  models(): readonly ModelStatus[] {
+    const selections = this.#selections();
+    return this.#catalog.models().map(({ model, aliases }) => {
+      const replicas = this.#fleet.replicas.ofModel(model);
+      return {
+        model,
+        aliases,
+        ...this.#stateOf(model, replicas, selections(model)),
+        recipes: this.#catalog.recipesFor(model).map((recipe) => recipe.id),
+        replicas: replicas.length,
+        inFlight: replicas.reduce((sum, replica) => sum + replica.inFlight, 0),
+        waiting: this.#fleet.demand.waiting(model),
+      };
+    });
+  }
+
+  recipes(): { readonly recipes: readonly RecipeStatus[]; readonly problems: Catalog["problems"] } {
+    const { defaultRuntime } = this.#fleet.snapshot();
+    const recipes = this.#catalog.recipes.map(
+      ({ id, model, aliases, engine, runtime, precision, hardware, profiles, file }) => ({
+        id,
+        model,
+        aliases,
+        engine,
+        runtime: runtime ?? defaultRuntime,
+        ...(precision === undefined ? {} : { precision }),
+        hardware,
+        profiles: profiles.map((profile) => ({
+          id: profile.id,
+          gpus: profile.gpus,
+          default: profile.isDefault,
+        })),
+        file,
+      }),
+    );
+    return { recipes, problems: this.#catalog.problems };
+  }
+
+  replicas(): readonly ReplicaStatus[] {
+    return this.#fleet.replicas.all().map((replica) => this.replica(replica));
+  }
+
+  replica(replica: Replica): ReplicaStatus {
+    const { name, model, state, reason, inFlight, ref, address, readyAtWall } = replica;
+    const { recipeId, profileId, runtime, gpus } = replica.identity;
+    const idleUntil = this.#idleUntil(replica);
+    return {
+      name,
+      model,
+      recipe: recipeId,
+      profile: profileId,
+      runtime,
+      state,
+      reason,
+      gpus,
+      inFlight,
+      startedAt: iso(replica.startedAtWall),
+      ...(readyAtWall === undefined ? {} : { readyAt: iso(readyAtWall) }),
+      ...(idleUntil === undefined ? {} : { idleUntil }),
+      ...(ref === undefined ? {} : { backend: ref.id }),
+      ...(address === undefined ? {} : { address: address.href }),
+    };
+  }
+
+  gpus(): readonly {
+    readonly id: string;
+    readonly runtime: string;
+    readonly product: string;
+    readonly memoryBytes: number;
+    readonly usedBytes?: number;
+    readonly replica?: string;
+    readonly model?: string;
+  }[] {
+    return [...this.#fleet.runtimes()].flatMap(([runtime, { gpus }]) =>
+      gpus.map(({ id, product, memoryBytes, usedBytes }) => {
+        const holder = this.#fleet.replicas
+          .all()
+          .find((replica) => replica.identity.runtime === runtime && replica.identity.gpus.includes(id));
+        return {
+          id,
+          runtime,
+          product,
+          memoryBytes,
+          ...(usedBytes === undefined ? {} : { usedBytes }),
+          ...(holder === undefined ? {} : { replica: holder.name, model: holder.model }),
+        };
+      }),
+    );
+  }
+
+  runtimes(): readonly { readonly name: string; readonly available: boolean; readonly reason?: string }[] {
+    return [...this.#fleet.runtimes()].map(([name, { unavailable }]) => ({
+      name,
+      available: unavailable === undefined,
+      ...(unavailable === undefined ? {} : { reason: unavailable }),
+    }));
+  }
+
+  /** Why no request can be served at all; empty when some can. */
+  problems(): readonly string[] {
+    const models = this.models();
+    if (models.length === 0) return ["no recipe could be used"];
+    if ([...this.#fleet.runtimes().values()].some((runtime) => !runtime.known && runtime.unavailable === undefined)) {
+      return ["still looking for replicas that already run"];
+    }
+    if (models.some((model) => model.status !== "unavailable")) return [];
+    return [...new Set(models.flatMap((model) => model.publicReason ?? []))];
+  }
+
+  /** Sets the gauges, which are only looked at when somebody asks for metrics. */
+  measure(metrics: Metrics): void {
+    for (const gauge of [metrics.replicas, metrics.inFlight, metrics.waiting, metrics.gpus]) gauge.reset();
+    for (const replica of this.#fleet.replicas.all()) {
+      metrics.replicas.inc({ model: replica.model, state: replica.state });
+      metrics.inFlight.inc({ model: replica.model }, replica.inFlight);
+    }
+    for (const { model } of this.#catalog.models()) metrics.waiting.set({ model }, this.#fleet.demand.waiting(model));
+    for (const gpu of this.gpus())
+      metrics.gpus.set({ gpu: gpu.id, model: gpu.model ?? "" }, gpu.model === undefined ? 0 : 1);
+  }
+
+  #stateOf(
+    model: string,
+    replicas: readonly Replica[],
+    selection: Selection,
+  ): Pick<ModelStatus, "status" | "reason" | "publicReason"> {
+    if (replicas.some((replica) => replica.isServing)) return { status: "ready" };
+    const starting = replicas.find((replica) => replica.isStarting);
+    if (starting !== undefined) return { status: "starting", reason: starting.reason, publicReason: starting.reason };
+    const failure = this.#catalog.recipesFor(model).flatMap((recipe) => this.#fleet.lastFailure(recipe.id) ?? [])[0];
+    if (failure !== undefined) {
+      return {
+        status: "failed",
+        reason: `${failure.message}: ${failure.advice}`,
+        publicReason: failure.message,
+      };
+    }
+    if (selection.kind === "selected") return { status: "cold" };
+    return { status: "unavailable", reason: selection.why, publicReason: selection.why };
+  }
+
+  /** What would be chosen for each model now; one look at the fleet serves them all. */
+  #selections(): (model: string) => Selection {
+    const snapshot = this.#fleet.snapshot();
+    const offers = offersOf(snapshot, new Ledger(snapshot));
+    return (model) => select(this.#catalog.recipesFor(model), { model }, offers, snapshot.defaultRuntime);
+  }
+
+  #idleUntil(replica: Replica): string | undefined {
+    if (replica.state !== "ready" || replica.inFlight > 0) return undefined;
+    const keepAliveMs = this.#fleet.keepAliveMs(replica);
+    if (keepAliveMs === Infinity) return "forever";
+    return iso(this.#clock.wallNow() + replica.idleSince + keepAliveMs - this.#clock.now());
+  }
+}
+
+function iso(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}

@@ -1,0 +1,153 @@
+// The driver of a FakeWorld; keeps the same contract as the real ones.
+import { LABELS, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
+import { AimError } from "../../src/errors.ts";
+import { sleep } from "../../src/lib/clock.ts";
+import type {
+  BackendRef,
+  Gpu,
+  LogLine,
+  LogOptions,
+  ObservedReplica,
+  ReplicaStats,
+  RuntimeDriver,
+  StartPhase,
+  StopOptions,
+} from "../../src/runtime/driver.ts";
+import type { FakeContainer, FakeWorld } from "./fake-world.ts";
+
+export class FakeDriver implements RuntimeDriver {
+  readonly name = "docker";
+  readonly placement = "gateway";
+  readonly #world: FakeWorld;
+  readonly #installation: string;
+  readonly #starting = new Map<string, Promise<unknown>>();
+
+  constructor(world: FakeWorld, installation: string) {
+    this.#world = world;
+    this.#installation = installation;
+  }
+
+  async ping(): Promise<void> {
+    this.#answer();
+  }
+
+  async inventory(): Promise<readonly Gpu[]> {
+    this.#answer();
+    return this.#world.gpus;
+  }
+
+  async start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
+    await this.#starting.get(spec.replica)?.catch(() => undefined);
+    const started = this.#start(spec, observe, signal);
+    this.#starting.set(spec.replica, started);
+    return started.finally(() => this.#starting.delete(spec.replica));
+  }
+
+  async stop(ref: BackendRef, options: StopOptions, signal: AbortSignal): Promise<void> {
+    this.#answer();
+    const fault = this.#world.stopFaults.shift();
+    if (fault !== undefined) throw fault;
+    const container = this.#mine().find((one) => one.ref.id === ref.id);
+    if (container === undefined) return;
+    this.#world.noteStop(container.spec.replica);
+    const ignores = container.spec.env["AIM_SIM_IGNORE_SIGTERM"] === "1" && container.state === "running";
+    await sleep(this.#world.clock, ignores ? options.graceMs : this.#world.pace.stopMs, signal);
+    if (this.#world.containers.get(container.spec.replica) === container) this.#world.remove(container.spec.replica);
+  }
+
+  async list(): Promise<readonly ObservedReplica[]> {
+    this.#answer();
+    return this.#mine().map(({ ref, spec, state, address, startedAtWall, exit }) => ({
+      ref,
+      labels: spec.labels,
+      state,
+      startedAt: startedAtWall,
+      ...(state === "running" ? { address } : {}),
+      ...(exit === undefined ? {} : { exit }),
+    }));
+  }
+
+  watch(onHint: () => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    const unwatch = this.#world.watch(onHint);
+    signal.addEventListener("abort", unwatch, { once: true });
+  }
+
+  async *logs(ref: BackendRef, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
+    const container = this.#mine().find((one) => one.ref.id === ref.id && one.ref.name === ref.name);
+    if (container === undefined) return;
+    const first = options.tail === 0 ? container.lines.length : Math.max(0, container.lines.length - options.tail);
+    for (let next = first; !signal.aborted;) {
+      const text = container.lines[next];
+      if (text !== undefined) {
+        next += 1;
+        yield { text, stream: "stdout" };
+      } else if (!options.follow || !this.#isThere(container)) return;
+      // An abort ends the iteration: the loop looks at the signal.
+      else await sleep(this.#world.clock, 20, signal).catch(() => undefined);
+    }
+  }
+
+  async stats(ref: BackendRef): Promise<ReplicaStats> {
+    if (!this.#mine().some((one) => one.ref.id === ref.id))
+      throw new AimError("replica_not_found", `${ref.name} is gone`);
+    return { memoryBytes: 64 * 2 ** 20, cpuSeconds: 1 };
+  }
+
+  async close(): Promise<void> {}
+
+  async #start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
+    this.#answer();
+    signal.throwIfAborted();
+    observe({ kind: "creating" });
+    await sleep(this.#world.clock, this.#world.pace.createMs, signal);
+    this.#answer();
+    const fault = this.#world.startFaults.shift();
+    if (fault !== undefined) throw fault;
+    if (spec.argv[0] === "no-such-program") throw new AimError("runtime_failed", `cannot start ${spec.argv[0]}`);
+    const container = this.#existing(spec) ?? (await this.#world.run(spec));
+    this.#script(container);
+    observe({ kind: "started", ref: container.ref, address: container.address });
+    if (!signal.aborted) return container.ref;
+    this.#world.remove(spec.replica);
+    throw signal.reason;
+  }
+
+  #existing(spec: LaunchSpec): FakeContainer | undefined {
+    const existing = this.#world.containers.get(spec.replica);
+    if (existing?.state !== "running") return undefined;
+    if (existing.spec.labels[LABELS.recipeHash] === spec.labels[LABELS.recipeHash]) return existing;
+    throw new AimError("runtime_failed", `${spec.replica} already runs from another recipe`);
+  }
+
+  /** The sim engine's knobs that the contract uses. */
+  #script(container: FakeContainer): void {
+    const { env, replica } = container.spec;
+    const { clock } = this.#world;
+    const exit = { code: Number(env["AIM_SIM_EXIT_CODE"] ?? 1), outOfMemory: false };
+    const crash = env["AIM_SIM_CRASH_BEFORE_READY"] ?? env["AIM_SIM_CRASH_AFTER_READY"];
+    if (crash !== undefined)
+      clock.setTimer(Number(crash) * 1000, () => this.#isThere(container) && this.#world.exit(replica, exit));
+    if (env["AIM_SIM_LOG_FLOOD"] !== undefined) this.#flood(container, 1000 / Number(env["AIM_SIM_LOG_FLOOD"]));
+  }
+
+  #flood(container: FakeContainer, everyMs: number): void {
+    if (!this.#isThere(container)) return;
+    container.lines.push(`line ${container.lines.length}`);
+    this.#world.clock.setTimer(everyMs, () => this.#flood(container, everyMs));
+  }
+
+  #isThere(container: FakeContainer): boolean {
+    return this.#world.containers.get(container.spec.replica) === container && container.state === "running";
+  }
+
+  #mine(): readonly FakeContainer[] {
+    return [...this.#world.containers.values()].filter(
+      (one) => one.spec.labels[LABELS.installation] === this.#installation,
+    );
+  }
+
+  #answer(): void {
+    if (this.#world.outage !== undefined) throw this.#world.outage;
+  }
+}

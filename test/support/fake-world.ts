@@ -1,0 +1,153 @@
+// A runtime that exists only in memory: what "runs" in it outlives the driver objects, as containers outlive a gateway.
+// It notes what must never happen (a GPU in two replicas at once, a stop of a replica that serves) besides what does.
+import { createServer, type Server } from "node:http";
+import { LABELS, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
+import { systemClock, type Clock } from "../../src/lib/clock.ts";
+import type { BackendRef, Gpu, ObservedReplica, ReplicaExit } from "../../src/runtime/driver.ts";
+import { FakeDriver } from "./fake-driver.ts";
+
+export interface WorldOptions {
+  readonly clock?: Clock;
+  readonly gpus?: readonly Gpu[];
+  /** Give each replica a real HTTP server, for the driver contract. */
+  readonly serve?: boolean;
+}
+
+/** How long things take, in ms; change it at any time. */
+export interface Pace {
+  createMs: number;
+  loadMs: number;
+  stopMs: number;
+}
+
+export interface FakeContainer {
+  readonly ref: BackendRef;
+  readonly spec: LaunchSpec;
+  state: ObservedReplica["state"];
+  readonly startedAtWall: number;
+  readonly loadedAt: number;
+  address: URL;
+  exit: ReplicaExit | undefined;
+  readonly lines: string[];
+  server?: Server;
+}
+
+export class FakeWorld {
+  readonly clock: Clock;
+  readonly gpus: readonly Gpu[];
+  readonly serve: boolean;
+  readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200 };
+  readonly containers = new Map<string, FakeContainer>();
+  /** Names of replicas in the order of their starts. */
+  readonly starts: string[] = [];
+  /** What must never happen, as sentences. */
+  readonly violations: string[] = [];
+  /** Requests being served, by replica; kept by the test's clients. */
+  readonly serving = new Map<string, number>();
+  /** While set, every call of a driver is rejected with it. */
+  outage: Error | undefined;
+  /** Taken from the front by each start; the start is rejected with it. */
+  readonly startFaults: Error[] = [];
+  /** Taken from the front by each stop. */
+  readonly stopFaults: Error[] = [];
+  readonly #watchers = new Set<() => void>();
+  #nextId = 1;
+
+  constructor(options: WorldOptions = {}) {
+    this.clock = options.clock ?? systemClock;
+    this.gpus = options.gpus ?? [];
+    this.serve = options.serve ?? false;
+  }
+
+  driver(installation = "test"): FakeDriver {
+    return new FakeDriver(this, installation);
+  }
+
+  watch(watcher: () => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  hint(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Brings a container into being; it counts as running at once and as loaded after its load time. */
+  async run(spec: LaunchSpec): Promise<FakeContainer> {
+    this.#noteDoubleUse(spec);
+    const id = `fake-${this.#nextId++}`;
+    const loadSeconds = spec.env["AIM_SIM_LOAD_SECONDS"];
+    const loadMs = loadSeconds === undefined ? this.pace.loadMs : Number(loadSeconds) * 1000;
+    const container: FakeContainer = {
+      ref: { id, name: spec.replica },
+      spec,
+      state: "running",
+      startedAtWall: this.clock.wallNow(),
+      loadedAt: this.clock.now() + loadMs,
+      address: new URL(`http://${id}.invalid:8000`),
+      exit: undefined,
+      lines: ["starting", "loading", "nearly there", "still nearly there"],
+    };
+    if (this.serve) await this.#openServer(container);
+    this.containers.set(spec.replica, container);
+    this.starts.push(spec.replica);
+    this.hint();
+    return container;
+  }
+
+  /** It ends by itself, or an operator ends it; its remains are listed until they are removed. */
+  exit(name: string, exit: ReplicaExit): void {
+    const container = this.containers.get(name);
+    if (container === undefined || container.state === "exited") return;
+    container.state = "exited";
+    container.exit = exit;
+    container.server?.closeAllConnections();
+    container.server?.close();
+    this.hint();
+  }
+
+  /** `docker rm -f` */
+  remove(name: string): void {
+    const container = this.containers.get(name);
+    if (container === undefined) return;
+    container.server?.closeAllConnections();
+    container.server?.close();
+    this.containers.delete(name);
+    this.hint();
+  }
+
+  isLoaded(address: URL): boolean {
+    const container = [...this.containers.values()].find((one) => one.address.href === address.href);
+    return container?.state === "running" && this.clock.now() >= container.loadedAt;
+  }
+
+  noteStop(name: string): void {
+    const serving = this.serving.get(name) ?? 0;
+    if (serving > 0) this.violations.push(`${name} was stopped while it served ${serving} requests`);
+  }
+
+  #noteDoubleUse(spec: LaunchSpec): void {
+    for (const other of this.containers.values()) {
+      const shared = spec.gpus.filter((gpu) => other.spec.gpus.includes(gpu));
+      if (shared.length > 0)
+        this.violations.push(`${spec.replica} and ${other.ref.name} both hold ${shared.join(", ")}`);
+    }
+  }
+
+  async #openServer(container: FakeContainer): Promise<void> {
+    const server = createServer((request, response) => {
+      if (this.clock.now() < container.loadedAt) {
+        request.socket.destroy();
+        return;
+      }
+      const flag = container.spec.argv.indexOf("--served-model-name");
+      const id = flag < 0 ? container.spec.labels[LABELS.model] : container.spec.argv[flag + 1];
+      response.end(request.url === "/v1/models" ? JSON.stringify({ object: "list", data: [{ id }] }) : "");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const bound = server.address();
+    if (bound === null || typeof bound === "string") throw new Error("the server has no port");
+    container.address = new URL(`http://127.0.0.1:${bound.port}`);
+    container.server = server;
+  }
+}
