@@ -1,0 +1,133 @@
+// The keys of config.yaml, their meaning and their defaults. `docs/reference/config.md` is generated from this.
+import { z } from "zod";
+import { ENGINES, RUNTIMES } from "./catalog/recipe.ts";
+import { parseDuration, parseSize } from "./lib/units.ts";
+
+/** "5m", "1h30m", "forever" → milliseconds. */
+const duration = z.string().transform((text, context) => {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
+  context.addIssue({
+    code: "custom",
+    message: 'expected a duration such as "30s", "5m", "1h30m" or "forever"',
+  });
+  return z.NEVER;
+});
+
+/** "64g" → bytes. */
+const size = z.string().transform((text, context) => {
+  const bytes = parseSize(text);
+  if (bytes !== undefined) return bytes;
+  context.addIssue({ code: "custom", message: 'expected a size such as "512m" or "64g"' });
+  return z.NEVER;
+});
+
+const address = z.string().transform((text, context) => {
+  const parsed = parseListen(text);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({
+    code: "custom",
+    message: 'expected HOST:PORT such as "127.0.0.1:8000" or "[::1]:8000"',
+  });
+  return z.NEVER;
+});
+
+const onExit = z.enum(["keep", "stop"]);
+
+const gpu = z.strictObject({
+  id: z.string().min(1).describe("Stable identity, e.g. the PCI address."),
+  product: z.string().min(1).describe("As recipes name it in `hardware`, e.g. MI300X."),
+  memory: size.describe("Memory of the GPU."),
+});
+
+export const configSchema = z.strictObject({
+  listen: address
+    .default({ host: "127.0.0.1", port: 8000 })
+    .describe("Address to listen on; anything but loopback needs apiKeys."),
+  installation: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9_.-]{0,40}$/, "expected lower-case letters, digits, '.', '_' or '-', at most 41")
+    .default("aim-engine")
+    .describe("Marks the containers and processes of this gateway; two gateways on one machine need two names."),
+  runtime: z.enum(RUNTIMES).default("docker").describe("Where recipes run that name no runtime."),
+  recipes: z
+    .union([z.string(), z.array(z.string())])
+    .default("recipes")
+    .describe("Folder of recipes, or several."),
+  stateDir: z.string().default(".aim-engine").describe("Caches that may be deleted."),
+  logDir: z.string().default(".aim-engine/logs").describe("Output of replicas on the process runtime."),
+  keepAlive: duration.default(300_000).describe("Idle time before a model is unloaded, for recipes that say nothing."),
+  maxHold: duration.default(600_000).describe("Longest wait for a model of a request that is not streamed."),
+  maxStreamHold: duration.default(3_600_000).describe("Longest wait for a model of a streamed request."),
+  startTimeout: duration.default(1_800_000).describe("Longest time from start to ready, for recipes that say nothing."),
+  stopGrace: duration
+    .default(60_000)
+    .describe("How long a replica may take to end by itself; ROCm engines need at least 30s."),
+  drainTimeout: duration
+    .default(30_000)
+    .describe("How long requests in flight may take to finish when the gateway stops."),
+  maxBody: size.default(64 * 2 ** 20).describe("Largest request body."),
+  maxWaiting: z.int().min(1).default(1000).describe("Most requests that may wait for one model."),
+  maxWaitingBytes: size.default(512 * 2 ** 20).describe("Most request bytes held by waiting requests, of all models."),
+  timeouts: z
+    .strictObject({
+      connect: duration.default(2_000).describe("Connecting to a replica."),
+      firstByte: duration.default(1_800_000).describe("From the request to the first byte of a replica's answer."),
+      idle: duration.default(300_000).describe("Silence within an answer."),
+    })
+    .prefault({})
+    .describe("Limits of one request."),
+  apiKeys: z
+    .array(z.string().min(8))
+    .default([])
+    .describe("Keys that clients must send; use ${NAME} to take them from the environment."),
+  insecure: z.boolean().default(false).describe("Allow listening on other addresses than loopback without apiKeys."),
+  images: z
+    .partialRecord(z.enum(ENGINES), z.string())
+    .default({})
+    .describe("Container image per engine, for recipes that name none."),
+  docker: z
+    .strictObject({
+      socket: z.string().default("/var/run/docker.sock").describe("The Docker Engine's socket."),
+      network: z
+        .string()
+        .optional()
+        .describe("Network of the containers, created if missing; Docker's default bridge otherwise."),
+      publish: z
+        .boolean()
+        .default(false)
+        .describe("Reach replicas through ports published on 127.0.0.1 instead of their own address."),
+      onExit: onExit
+        .default("keep")
+        .describe("What becomes of its replicas when the gateway stops: keep (adopted later) or stop."),
+      sysRoot: z.string().default("/sys").describe("Where GPUs are discovered."),
+      devRoot: z.string().default("/dev").describe("Where the device nodes of GPUs are."),
+      shm: size.default(16 * 2 ** 30).describe("Shared memory of replicas with GPUs."),
+    })
+    .prefault({})
+    .describe("The docker runtime."),
+  process: z
+    .strictObject({
+      gpus: z.array(gpu).default([]).describe("GPUs that local processes may use; none unless listed."),
+      onExit: onExit
+        .default("stop")
+        .describe("What becomes of its replicas when the gateway stops: keep (adopted later) or stop."),
+    })
+    .prefault({})
+    .describe("The process runtime, for development."),
+  log: z
+    .strictObject({ level: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info") })
+    .prefault({})
+    .describe("The gateway's own log."),
+});
+
+/** What remains of a file after checking: durations in ms, sizes in bytes. */
+export type Settings = z.output<typeof configSchema>;
+
+/** "HOST:PORT"; the host may be an IPv6 address in brackets. Undefined when it is neither. */
+export function parseListen(text: string): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(\[[0-9a-f:]+\]|[^:\s]+):(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[2]);
+  const host = match?.[1]?.replaceAll(/[[\]]/g, "");
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+}
