@@ -1,0 +1,55 @@
+// Reads a request body once, whole and bounded, before anything is spent on the request.
+import type { IncomingMessage } from "node:http";
+import { AimError } from "../errors.ts";
+
+const FIRST_CHUNKED_BYTES = 16 * 1024;
+
+/** Rejects with `request_too_large` as early as the size is known, and with `client_closed_request` when the client leaves. */
+export async function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const length = incoming.headers["content-length"];
+  const announced = length === undefined ? undefined : Number(length);
+  if (announced !== undefined && announced > maxBytes) throw tooLarge(maxBytes);
+  return collect(incoming, { maxBytes, capacity: announced ?? Math.min(FIRST_CHUNKED_BYTES, maxBytes) });
+}
+
+/** Copies each chunk to its place as it comes; the buffer grows only where no length was announced. */
+function collect(
+  incoming: IncomingMessage,
+  { maxBytes, capacity }: { readonly maxBytes: number; readonly capacity: number },
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let body = Buffer.allocUnsafe(capacity);
+    let used = 0;
+    const onData = (chunk: Buffer) => {
+      const needed = used + chunk.length;
+      if (needed > maxBytes) return settle(() => reject(tooLarge(maxBytes)));
+      if (needed > body.length) body = grown(body, { used, capacity: Math.max(needed, body.length * 2) });
+      body.set(chunk, used);
+      used = needed;
+    };
+    const onEnd = () => settle(() => resolve(body.subarray(0, used)));
+    const onGone = () => settle(() => reject(clientGone()));
+    const settle = (how: () => void) => {
+      incoming.off("data", onData).off("end", onEnd).off("close", onGone);
+      how();
+    };
+    // Also for what comes after the end: a request without a listener for its errors ends the process.
+    incoming.on("error", onGone);
+    incoming.on("data", onData).on("end", onEnd).on("close", onGone);
+  });
+}
+
+function grown(body: Buffer, to: { readonly used: number; readonly capacity: number }): Buffer<ArrayBuffer> {
+  const larger = Buffer.allocUnsafe(to.capacity);
+  larger.set(body.subarray(0, to.used));
+  return larger;
+}
+
+function tooLarge(maxBytes: number): AimError {
+  return new AimError("request_too_large", `the request body is larger than the ${maxBytes} bytes this gateway takes`);
+}
+
+/** The client left; not a failure of anyone's. */
+export function clientGone(): AimError {
+  return new AimError("client_closed_request", "the client closed the connection");
+}

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { isAimError } from "../../src/errors.ts";
+import { parseRequest } from "../../src/gateway/request.ts";
+
+function failure(body: string | Buffer) {
+  try {
+    parseRequest(Buffer.from(body));
+  } catch (error) {
+    if (isAimError(error)) return error;
+    throw error;
+  }
+  throw new Error("the request was admitted");
+}
+
+describe("parseRequest", () => {
+  it("reads the model and whether to stream, and keeps the bytes", () => {
+    const body = Buffer.from('{ "seed": 12345678901234567890, "model" : "org/m", "stream":true }');
+    const request = parseRequest(body);
+    expect(request).toMatchObject({ model: "org/m", stream: true });
+    expect(request.body).toBe(body);
+    expect(body.toString("utf8", request.modelSpan.start, request.modelSpan.end)).toBe('"org/m"');
+  });
+
+  it.each(['{"model":"m"}', '{"model":"m","stream":false}', '{"model":"m","stream":null}'])(
+    "takes %s as not streamed",
+    (body) => expect(parseRequest(Buffer.from(body)).stream).toBe(false),
+  );
+
+  it.each([
+    ["nothing", ""],
+    ["an array", '[{"model":"m"}]'],
+    ["a cut object", '{"model":"m"'],
+    ["trailing garbage", '{"model":"m"} x'],
+    ["two lines of JSON", '{"model":"m"}\n{"model":"m"}'],
+    ["a byte order mark", '\ufeff{"model":"m"}'],
+    ["invalid UTF-8", Buffer.from([...Buffer.from('{"model":"m","a":"'), 0xff, 0x22, 0x7d])],
+    ["UTF-16", Buffer.from('{"model":"m"}', "utf16le")],
+    ["deep nesting", `{"model":"m","a":${"[".repeat(100)}${"]".repeat(100)}}`],
+    ["a control character in a string", '{"model":"m","a":"\u0001"}'],
+  ])("refuses %s as invalid JSON", (_, body) => {
+    expect(failure(body)).toMatchObject({ code: "invalid_json", status: 400 });
+  });
+
+  it("does not repeat the prompt in its message", () => {
+    const error = failure('{"model":"m","messages":[{"content":"my secret" oops}]}');
+    expect(error.message).toMatch(/not valid JSON, at character \d+/);
+    expect(`${error.message}${String(error.cause)}`).not.toContain("secret");
+  });
+
+  it.each([
+    "{}",
+    '{"model":""}',
+    '{"model":5}',
+    '{"model":["m"]}',
+    '{"model":null}',
+    '{"model":"a\\u0000b"}',
+    '{"model":"\u202em"}',
+    `{"model":"${"m".repeat(257)}"}`,
+  ])("refuses %s as a model", (body) => expect(failure(body)).toMatchObject({ code: "invalid_value", param: "model" }));
+
+  it.each(["1", '"true"', "[]"])("refuses %s as stream", (stream) => {
+    expect(failure(`{"model":"m","stream":${stream}}`)).toMatchObject({ code: "invalid_value", param: "stream" });
+  });
+
+  it.each(["model", "stream"])("refuses a repeated %s, which a backend might read differently", (key) => {
+    const value = key === "model" ? '"m"' : "true";
+    const body = `{"model":"m","stream":true,"${key}":${value}}`;
+    expect(failure(body)).toMatchObject({ code: "duplicate_key", param: key, status: 400 });
+  });
+
+  it("lets the keys of JavaScript's objects through as data", () => {
+    const body = '{"__proto__":{"stream":true},"constructor":{},"model":"m"}';
+    expect(parseRequest(Buffer.from(body))).toMatchObject({ model: "m", stream: false });
+    expect(Object.prototype).not.toHaveProperty("stream");
+  });
+});
