@@ -1,0 +1,78 @@
+// Which headers pass in each direction. Nothing that belongs to one connection, and no secret, crosses the gateway.
+import type { IncomingHttpHeaders } from "node:http";
+
+/** RFC 9110 7.6.1: they speak of one connection only. */
+const HOP_BY_HOP = [
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+];
+
+const NOT_TO_BACKEND = new Set([
+  ...HOP_BY_HOP,
+  // The client's secrets: the gateway has checked them, and a backend has no use for them.
+  "authorization",
+  "x-api-key",
+  "api-key",
+  "cookie",
+  // Set anew: admission checked what they say, and gateway and backend must not read a repeated one differently.
+  "host",
+  "content-type",
+  "content-length",
+  "expect",
+  "x-request-id",
+  // Claims about the client that nobody has checked.
+  "forwarded",
+  "x-real-ip",
+]);
+
+const NOT_TO_CLIENT = new Set([...HOP_BY_HOP, "server", "date", "set-cookie", "x-request-id", "__proto__"]);
+
+/** The client's headers for the backend, as a flat list of names and values. */
+export function requestHeaders(
+  rawHeaders: readonly string[],
+  connection: string | undefined,
+  own: { readonly requestId: string; readonly stream: boolean },
+): string[] {
+  const named = namedIn(connection);
+  const headers = ["content-type", "application/json", "x-request-id", own.requestId];
+  // A stream may have begun in plain text before the backend answers, and its errors are told in plain text.
+  if (own.stream) headers.push("accept-encoding", "identity");
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]?.toLowerCase() ?? "";
+    if (NOT_TO_BACKEND.has(name) || named.has(name) || name.startsWith("x-forwarded-")) continue;
+    if (own.stream && name === "accept-encoding") continue;
+    headers.push(name, rawHeaders[at + 1] ?? "");
+  }
+  return headers;
+}
+
+/** The backend's headers for the client. */
+export function responseHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  const named = namedIn(headers.connection);
+  const passed: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || NOT_TO_CLIENT.has(name) || named.has(name) || isOurs(name)) continue;
+    passed[name] = value;
+  }
+  return passed;
+}
+
+/** Names the gateway gives itself, names a backend keeps to itself, and who may read answers in a browser. */
+function isOurs(name: string): boolean {
+  return name.startsWith("x-aim-") || name.startsWith("access-control-") || /^x-(.*-)?internal(-|$)/.test(name);
+}
+
+/** The headers that a Connection header declares to be hop-by-hop. */
+function namedIn(connection: string | undefined): ReadonlySet<string> {
+  if (connection === undefined || /^(keep-alive|close)$/i.test(connection)) return NONE;
+  return new Set(connection.split(",").map((name) => name.trim().toLowerCase()));
+}
+
+const NONE: ReadonlySet<string> = new Set();

@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import { requestHeaders, responseHeaders } from "../../src/gateway/headers.ts";
+
+function toBackend(rawHeaders: readonly string[], connection?: string, stream = false): string[] {
+  return requestHeaders(rawHeaders, connection, { requestId: "id-1", stream });
+}
+
+describe("requestHeaders", () => {
+  it("begins with what the gateway says itself and passes the rest on, repeated ones too", () => {
+    expect(toBackend(["Accept", "a", "X-Trace", "1", "x-trace", "2", "Content-Type", "application/json"])).toEqual([
+      "content-type",
+      "application/json",
+      "x-request-id",
+      "id-1",
+      "accept",
+      "a",
+      "x-trace",
+      "1",
+      "x-trace",
+      "2",
+    ]);
+  });
+
+  it.each([
+    "Authorization",
+    "X-API-Key",
+    "api-key",
+    "Cookie",
+    "Host",
+    "Content-Length",
+    "Expect",
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "Forwarded",
+    "X-Real-IP",
+    "X-Request-Id",
+  ])("drops %s", (name) => {
+    expect(toBackend([name, "canary"])).not.toContain("canary");
+  });
+
+  it("drops what the Connection header names", () => {
+    expect(toBackend(["X-Hop", "canary", "x-other", "kept"], "close, X-Hop")).toContain("kept");
+    expect(toBackend(["X-Hop", "canary"], "close, X-Hop")).not.toContain("canary");
+  });
+
+  it("asks for a stream in plain text, and leaves the choice for other answers", () => {
+    expect(toBackend(["Accept-Encoding", "gzip"], undefined, true).join()).toContain("accept-encoding,identity");
+    expect(toBackend(["Accept-Encoding", "gzip"], undefined, true)).not.toContain("gzip");
+    expect(toBackend(["Accept-Encoding", "gzip"])).toContain("gzip");
+  });
+});
+
+describe("responseHeaders", () => {
+  it("passes what describes the body", () => {
+    const headers = { "content-type": "application/json", "content-encoding": "gzip", "content-length": "5" };
+    expect(responseHeaders(headers)).toEqual(headers);
+  });
+
+  it.each([
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "trailer",
+    "upgrade",
+    "proxy-authenticate",
+    "server",
+    "date",
+    "set-cookie",
+    "x-request-id",
+    "x-aim-replica",
+    "x-vllm-internal",
+    "x-internal-host",
+    "access-control-allow-origin",
+  ])("drops %s", (name) => {
+    expect(responseHeaders({ [name]: "canary" })).toEqual({});
+  });
+
+  it("drops what the Connection header names", () => {
+    expect(responseHeaders({ connection: "keep-alive, x-hop", "x-hop": "1", "x-kept": "2" })).toEqual({
+      "x-kept": "2",
+    });
+  });
+});
