@@ -1,0 +1,68 @@
+// Gets a replica for a request: at once when one is ready, otherwise by waiting with the client, within a bound.
+import { AimError } from "../errors.ts";
+import type { GatewayDeps } from "./deps.ts";
+import type { Exchange } from "./exchange.ts";
+import { KeepAlive } from "./keep-alive.ts";
+import type { Lease } from "./pool.ts";
+import type { Target } from "./resolve.ts";
+
+type AcquireDeps = Pick<GatewayDeps, "pool" | "clock" | "settings">;
+
+/** The caller owns the lease. Where one is ready, no timer is started and nothing is written. */
+export async function acquireLease(target: Target, exchange: Exchange, deps: AcquireDeps): Promise<Lease> {
+  exchange.signal.throwIfAborted();
+  exchange.phase = "queued";
+  const queuedAt = deps.clock.now();
+  try {
+    const hints = { requestId: exchange.requestId, bodyBytes: target.body.length };
+    const answer = deps.pool.acquire(target.model, hints, exchange.signal);
+    const lease = answer instanceof Promise ? await hold(answer, { target, exchange, deps }) : answer;
+    exchange.dequeued(queuedAt, lease);
+    return lease;
+  } catch (error) {
+    exchange.dequeued(queuedAt);
+    throw error;
+  }
+}
+
+interface Wait {
+  readonly target: Target;
+  readonly exchange: Exchange;
+  readonly deps: AcquireDeps;
+}
+
+/** Waits for the lease; gives up by aborting the exchange, which the pool hears through the signal. */
+async function hold(pending: Promise<Lease>, wait: Wait): Promise<Lease> {
+  const { target, exchange, deps } = wait;
+  const longest = target.stream ? deps.settings.maxStreamHoldMs : deps.settings.maxHoldMs;
+  const left = exchange.startedAt + longest - deps.clock.now();
+  const limit = deps.clock.setTimer(Math.max(0, left), () => exchange.abort(stillLoading(wait)));
+  if (target.stream) exchange.keepAlive ??= startKeepAlive(wait);
+  try {
+    const lease = await pending;
+    if (!exchange.signal.aborted) return lease;
+    // Granted in the very moment the wait ended: nobody is there to use it.
+    lease.release();
+    throw exchange.signal.reason;
+  } finally {
+    limit.cancel();
+    if (!exchange.reply.held) exchange.stopKeepAlive();
+  }
+}
+
+function startKeepAlive({ target, exchange, deps }: Wait): KeepAlive {
+  return new KeepAlive(exchange.reply, {
+    clock: deps.clock,
+    firstHeartbeatMs: deps.settings.firstHeartbeatMs,
+    heartbeatMs: deps.settings.heartbeatMs,
+    describe: () =>
+      exchange.phase === "queued" ? deps.pool.describeWait(target.model) : "waiting for the first token",
+  });
+}
+
+function stillLoading({ target, deps }: Wait): AimError {
+  const doing = deps.pool.describeWait(target.model);
+  return new AimError("model_loading", `${target.model} is not ready yet (${doing}); ask again later`, {
+    retryAfterMs: deps.pool.retryAfterMs(target.model),
+  });
+}

@@ -1,0 +1,47 @@
+// Everything the gateway is given from outside: the control plane as it sees it, and the settings of its waits.
+import type { Hono } from "hono";
+import type { ModelId } from "../catalog/recipe.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { ModelDirectory, ReplicaPool } from "./pool.ts";
+
+export interface GatewayDeps {
+  readonly pool: ReplicaPool;
+  readonly directory: ModelDirectory;
+  /** The model behind a name that clients use; undefined when there is none. */
+  resolve(name: string): { readonly model: ModelId } | undefined;
+  /** The known name most like this one, for messages. */
+  nearest(name: string): string | undefined;
+  /** Serves /api/*, /health/* and /metrics under their full paths. */
+  readonly admin: Hono;
+  /** Empty: everyone may ask. */
+  readonly keys: readonly string[];
+  /** Host names that requests may be addressed to; absent: any. See `loopbackHosts`. */
+  readonly allowedHosts: readonly string[] | undefined;
+  readonly settings: GatewaySettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** True once the gateway is going down: requests under way finish, new ones are refused. */
+  draining(): boolean;
+}
+
+export interface GatewaySettings {
+  readonly maxBodyBytes: number;
+  /** Longest wait for a replica of a request that is not streamed. */
+  readonly maxHoldMs: number;
+  /** Longest wait for a replica of a streamed request, which is told meanwhile what it waits for. */
+  readonly maxStreamHoldMs: number;
+  /** How soon a waiting stream hears the first comment. */
+  readonly firstHeartbeatMs: number;
+  /** Pause between further comments. */
+  readonly heartbeatMs: number;
+  readonly connectTimeoutMs: number;
+  /** From the connection to the first byte of the answer's body; a whole generation where it is not streamed. */
+  readonly firstByteTimeoutMs: number;
+  /** Longest silence within an answer, of the backend or of a client that does not read. */
+  readonly idleTimeoutMs: number;
+}

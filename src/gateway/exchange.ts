@@ -1,0 +1,182 @@
+// One inference request from its arrival to its one end: what is known of it, whether the client is still there, and what
+// is recorded when it is over.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type AimError, type ErrorCode, messageOf } from "../errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { clientGone } from "./body.ts";
+import { forApiClients } from "./error-response.ts";
+import type { KeepAlive } from "./keep-alive.ts";
+import type { Lease } from "./pool.ts";
+import { Reply } from "./reply.ts";
+import type { Target } from "./resolve.ts";
+
+/** How far a request has come; names the phase in which someone left. */
+export type Phase = "reading" | "queued" | "connecting" | "first_byte" | "streaming";
+
+const BACKEND_FAULTS: readonly ErrorCode[] = ["bad_gateway", "upstream_error", "upstream_timeout"];
+
+export interface ExchangeDeps {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+export interface ExchangeInit {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly route: string;
+  readonly requestId: string;
+}
+
+export class Exchange {
+  readonly incoming: IncomingMessage;
+  readonly route: string;
+  readonly requestId: string;
+  readonly reply: Reply;
+  readonly startedAt: number;
+  phase: Phase = "reading";
+  /** There while the client waits with a stream. */
+  keepAlive: KeepAlive | undefined;
+
+  readonly #deps: ExchangeDeps;
+  readonly #controller = new AbortController();
+  readonly #unwatch: () => void;
+  #model: string | undefined;
+  #lease: Lease | undefined;
+  #queueMs: number | undefined;
+  #status = 0;
+  #firstByteMs: number | undefined;
+
+  constructor(init: ExchangeInit, deps: ExchangeDeps) {
+    this.incoming = init.incoming;
+    this.route = init.route;
+    this.requestId = init.requestId;
+    this.reply = new Reply(init.incoming, init.outgoing, deps.clock);
+    this.startedAt = deps.clock.now();
+    this.#deps = deps;
+    this.#unwatch = watchClient(init.incoming, init.outgoing, () => this.abort(clientGone()));
+  }
+
+  /** Aborts when the client leaves or the request may not go on; the reason is an `AimError`. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: AimError): void {
+    this.#controller.abort(reason);
+  }
+
+  resolved(target: Target): Target {
+    this.#model = target.model;
+    this.reply.header("x-aim-model", target.model);
+    return target;
+  }
+
+  /** The replica could not be reached; another is tried. */
+  retrying(): void {
+    this.#deps.metrics.retries.inc({ model: this.#label() });
+  }
+
+  /** The wait that began at `queuedAt` is over, with a lease or without. */
+  dequeued(queuedAt: number, lease?: Lease): void {
+    this.#queueMs = (this.#queueMs ?? 0) + this.#deps.clock.now() - queuedAt;
+    const queueMs = String(Math.round(this.#queueMs));
+    this.reply.header("x-aim-queue-ms", queueMs);
+    if (lease === undefined) return;
+    this.phase = "connecting";
+    this.#lease = lease;
+    this.reply.header("x-aim-replica", lease.replica);
+    if (lease.coldStart) this.reply.header("x-aim-cold-start", "1");
+    // The head of a held stream is gone: it learns in a comment what others read in headers.
+    this.reply.comment(`x-aim-replica: ${lease.replica}, x-aim-queue-ms: ${queueMs}`);
+  }
+
+  stopKeepAlive(): void {
+    this.keepAlive?.stop();
+    this.keepAlive = undefined;
+  }
+
+  /** The backend's status line came. */
+  answered(status: number): void {
+    this.#status = status;
+  }
+
+  firstByte(): void {
+    if (this.#firstByteMs !== undefined) return;
+    this.phase = "streaming";
+    this.#firstByteMs = this.#deps.clock.now() - this.startedAt;
+  }
+
+  /** The one end: the answer's, the metrics', the log line's. */
+  finish(thrown?: unknown): void {
+    this.#unwatch();
+    this.stopKeepAlive();
+    const error = thrown === undefined ? undefined : forApiClients(thrown);
+    if (error !== undefined) this.reply.fail(error);
+    const durationMs = this.#deps.clock.now() - this.startedAt;
+    this.#count(error, durationMs);
+    this.#log(error, durationMs);
+  }
+
+  #count(error: AimError | undefined, durationMs: number): void {
+    const { metrics } = this.#deps;
+    const model = this.#label();
+    const start = this.#lease?.coldStart === true ? "cold" : "warm";
+    metrics.requests.inc({ route: this.route, model, code: String(error?.status ?? this.#status) });
+    metrics.requestSeconds.observe({ route: this.route, model }, durationMs / 1000);
+    if (this.#queueMs !== undefined) metrics.queueSeconds.observe({ model, start }, this.#queueMs / 1000);
+    if (this.#firstByteMs !== undefined) metrics.firstByteSeconds.observe({ model, start }, this.#firstByteMs / 1000);
+    if (error === undefined) return;
+    if (error.code === "client_closed_request") metrics.streamAborts.inc({ side: "client", phase: this.phase });
+    else if (BACKEND_FAULTS.includes(error.code)) metrics.streamAborts.inc({ side: "backend", phase: this.phase });
+    else metrics.rejections.inc({ reason: error.code });
+  }
+
+  /** Only known models become labels: anyone can invent names. */
+  #label(): string {
+    return this.#model ?? "_unknown";
+  }
+
+  #log(error: AimError | undefined, durationMs: number): void {
+    const fields = {
+      requestId: this.requestId,
+      route: this.route,
+      model: this.#model,
+      replica: this.#lease?.replica,
+      status: error?.status ?? this.#status,
+      outcome: error?.code ?? "completed",
+      phase: error === undefined ? undefined : this.phase,
+      coldStart: this.#lease?.coldStart,
+      queueMs: rounded(this.#queueMs),
+      firstByteMs: rounded(this.#firstByteMs),
+      durationMs: rounded(durationMs),
+      bytes: this.reply.bytes,
+    };
+    const { logger } = this.#deps;
+    if (error?.code === "client_closed_request") logger.debug(fields, "request ended");
+    else if (error === undefined || error.status < 500) logger.info(fields, "request ended");
+    else if (error.code === "internal_error") logger.error({ ...fields, err: error.cause }, "request ended");
+    else logger.warn({ ...fields, reason: messageOf(error) }, "request ended");
+  }
+}
+
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 10) / 10;
+}
+
+/** Calls back once when the client leaves before its answer is finished; returns how to stop watching. */
+function watchClient(incoming: IncomingMessage, outgoing: ServerResponse, onGone: () => void): () => void {
+  // Writing to a client that has just left is an error event, and without a listener it would end the process.
+  outgoing.on("error", onGone);
+  outgoing.once("close", onGone);
+  if (outgoing.socket !== null) return () => outgoing.off("close", onGone);
+  // A pipelined request has no connection of its own yet, and is not told when the shared one closes.
+  const { socket } = incoming;
+  socket.setMaxListeners(socket.getMaxListeners() + 1).once("close", onGone);
+  return () => {
+    outgoing.off("close", onGone);
+    socket.off("close", onGone).setMaxListeners(socket.getMaxListeners() - 1);
+  };
+}

@@ -1,0 +1,137 @@
+// The listening socket: limits that hold before any of our code runs, and an orderly end.
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
+import { AimError } from "../errors.ts";
+import { type Clock, systemClock } from "../lib/clock.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+export interface RunningServer {
+  readonly url: URL;
+  /** Takes no more connections, lets requests under way finish for `graceMs`, then cuts them. Idempotent. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Anything with Hono's fetch. */
+export interface ServedApp {
+  fetch(request: Request, env: Bindings): Response | Promise<Response>;
+}
+
+type Bindings = HttpBindings | Http2Bindings;
+
+const LIMITS = {
+  // OpenAI's own; Node's 16 KiB are too few for some clients' cookies and tokens.
+  maxHeaderSize: 64 * 1024,
+  headersTimeout: 30_000,
+  // For the whole request, so that a body that trickles in holds its connection for so long only.
+  requestTimeout: 300_000,
+  // Longer than load balancers keep their idle connections, so that it is they who close them.
+  keepAliveTimeout: 75_000,
+};
+
+/** Resolves when connections are accepted; rejects with `invalid_config` where they cannot be. */
+export async function listen(app: ServedApp, options: ListenOptions): Promise<RunningServer> {
+  let closing: Promise<void> | undefined;
+  // A connection is idle only after its answer, which Node does not look at again once the server is closing.
+  const closeIfIdle = () => {
+    if (closing !== undefined) setImmediate(() => server.closeIdleConnections());
+  };
+  const answer = getRequestListener(calm(app, options.logger), { overrideGlobalObjects: false });
+  const server = createServer(LIMITS, (incoming, outgoing) => {
+    outgoing.once("close", closeIfIdle);
+    answer(incoming, outgoing).catch((error: unknown) => {
+      options.logger.error({ err: error }, "request failed outside the app");
+      outgoing.destroy();
+    });
+  });
+  // Headers are bounded by their size; Node would drop those beyond a count without a word.
+  server.maxHeadersCount = 0;
+  server.on("connect", refuseTunnel);
+  await bind(server, options);
+  server.on("error", (error) => options.logger.error({ err: error }, "a connection could not be accepted"));
+  return {
+    url: urlOf(server, options.host),
+    close: (graceMs) => (closing ??= closeServer(server, graceMs, options.clock ?? systemClock)),
+  };
+}
+
+function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(cannotListen(error, `${host}:${port}`)));
+    server.listen({ host, port, backlog: 4096 }, () => {
+      server.removeAllListeners("error");
+      resolve();
+    });
+  });
+}
+
+function cannotListen(cause: NodeJS.ErrnoException, where: string): AimError {
+  const remedy: Readonly<Record<string, string>> = {
+    EADDRINUSE: "another program listens there already; stop it or choose another port",
+    EACCES: "not permitted; choose a port above 1023",
+    EADDRNOTAVAIL: "this machine has no such address",
+    ENOTFOUND: "there is no host of that name",
+  };
+  const why = remedy[cause.code ?? ""] ?? cause.message;
+  return new AimError("invalid_config", `cannot listen on ${where}: ${why}`, { cause });
+}
+
+/** Where to reach it from this machine. */
+function urlOf(server: Server, host: string): URL {
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const name = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  return new URL(`http://${name.includes(":") ? `[${name}]` : name}:${port}`);
+}
+
+async function closeServer(server: Server, graceMs: number, clock: Clock): Promise<void> {
+  const limit = clock.setTimer(graceMs, () => server.closeAllConnections());
+  await new Promise((resolve) => server.close(resolve));
+  limit.cancel();
+}
+
+/** CONNECT asks for a tunnel through us. (An Upgrade is ignored instead, as HTTP allows: the request is answered as it is.) */
+function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
+  socket.on("error", () => socket.destroy());
+  socket.end("HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+}
+
+/**
+ * Sees to it that no answer's body ever fails, since the adapter would print that on the console and try to add a text to
+ * the answer. A body that fails is logged here, and its connection cut so that it cannot look complete.
+ */
+function calm(app: ServedApp, logger: Logger): (request: Request, env: Bindings) => Promise<Response> {
+  return async (request, env) => {
+    const response = await app.fetch(request, env);
+    if (response.body === null) return response;
+    const body = guarded(response.body, (error) => {
+      logger.warn({ err: error }, "answer broke off");
+      env.outgoing.destroy();
+    });
+    return new Response(body, response);
+  };
+}
+
+function guarded(source: ReadableStream<Uint8Array>, onError: (error: unknown) => void): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        onError(error);
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
