@@ -14,11 +14,13 @@ export type AdminServer = Awaited<ReturnType<typeof startAdminServer>>;
 export interface AdminServerOptions {
   readonly clock?: Clock;
   readonly apiKey?: string;
+  /** Any free one unless given. */
+  readonly port?: number;
   beforeMetrics?(): void;
 }
 
 export async function startAdminServer(view: ScriptedView, options: AdminServerOptions = {}) {
-  const { apiKey, ...deps } = options;
+  const { apiKey, port = 0, ...deps } = options;
   const events = new EventLog(options.clock ?? systemClock);
   const metrics = createMetrics();
   const stopping = new AbortController();
@@ -39,7 +41,7 @@ export async function startAdminServer(view: ScriptedView, options: AdminServerO
     return Response.json({ error: body }, { status: known.status });
   });
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server has no port");
   return {

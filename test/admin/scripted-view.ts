@@ -83,8 +83,7 @@ export class ScriptedView implements ControlView {
     this.stops.push({ name, options });
     const stopped = this.replicaList.filter((replica) => replica.name === name || replica.model === name);
     const known = this.modelList.some((model) => model.model === name || model.aliases.includes(name));
-    if (stopped.length === 0 && !known)
-      throw new AimError("replica_not_found", `there is no replica or model ${name}`);
+    if (stopped.length === 0 && !known) throw new AimError("replica_not_found", `there is no replica or model ${name}`);
     this.replicaList = this.replicaList.filter((replica) => !stopped.includes(replica));
     return stopped;
   }

@@ -52,9 +52,7 @@ describe("the event stream", () => {
     await stream.has('"message":"two"');
     publish("three");
     await stream.has('"message":"three"');
-    expect(stream.read()).toMatch(
-      /^retry: 2000\n\nid: 2\ndata: \{.*"two"\}\n\nid: 3\ndata: \{.*"three"\}\n\n$/,
-    );
+    expect(stream.read()).toMatch(/^retry: 2000\n\nid: 2\ndata: \{.*"two"\}\n\nid: 3\ndata: \{.*"three"\}\n\n$/);
     await stream.leave();
   });
 
@@ -177,10 +175,7 @@ describe("the log of a replica", () => {
 
   it("answers 404 for a replica that is not there, and 400 for a tail that is no number", async () => {
     const missing = await fetch(`${server.url}/api/replicas/nobody/logs`);
-    expect([missing.status, await missing.json()]).toMatchObject([
-      404,
-      { error: { code: "replica_not_found" } },
-    ]);
+    expect([missing.status, await missing.json()]).toMatchObject([404, { error: { code: "replica_not_found" } }]);
     expect((await fetch(`${server.url}/api/replicas/demo-1/logs?tail=-5`)).status).toBe(400);
   });
 

@@ -1,0 +1,28 @@
+// Plain columns as Docker prints them: upper-case heads, three spaces between, nothing after the last.
+
+const GAP = "   ";
+const characters = new Intl.Segmenter();
+
+/** Lines without a newline at the end. Empty cells become "-", so that columns stay countable for awk. */
+export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [heads, ...rows.map((row) => row.map(cell))];
+  const widths = heads.map((_, column) => Math.max(...lines.map((line) => width(line[column] ?? ""))));
+  return lines.map((line) => format(line, widths)).join("\n");
+}
+
+function format(line: readonly string[], widths: readonly number[]): string {
+  const cells = widths.map((wanted, column) => {
+    const text = line[column] ?? "";
+    return text + " ".repeat(Math.max(0, wanted - width(text)));
+  });
+  return cells.join(GAP).trimEnd();
+}
+
+function cell(text: string): string {
+  const oneLine = text.replaceAll(/\s+/g, " ").trim();
+  return oneLine === "" ? "-" : oneLine;
+}
+
+function width(text: string): number {
+  return [...characters.segment(text)].length;
+}

@@ -1,0 +1,237 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ReplicaView } from "../../src/admin/view.ts";
+import { run } from "../../src/cli/program.ts";
+import { AimError } from "../../src/errors.ts";
+import { startAdminServer, type AdminServer } from "../admin/admin-server.ts";
+import { makeModel, makeReplica, ScriptedView } from "../admin/scripted-view.ts";
+import { FakeClock } from "../support/clock.ts";
+import { until } from "../support/until.ts";
+import { fakeIo, runCli, type FakeIoOptions } from "./fake-io.ts";
+
+let view: ScriptedView;
+let server: AdminServer;
+
+beforeEach(async () => {
+  view = new ScriptedView();
+  server = await startAdminServer(view);
+});
+
+afterEach(() => server.close());
+
+/** Each look at the replicas shows the next of these; the last one stays. */
+function script(...looks: (Partial<ReplicaView> | "absent")[]): void {
+  let look = 0;
+  view.replicas = () => {
+    const now = looks[Math.min(look++, looks.length - 1)];
+    view.replicaList = now === undefined || now === "absent" ? [] : [makeReplica(now)];
+    return view.replicaList;
+  };
+}
+
+function start(argv: string[], options: FakeIoOptions = {}) {
+  const clock = new FakeClock();
+  const fake = fakeIo({ url: server.url, clock, ...options });
+  let ended = false;
+  const exit = run(["launch", ...argv], fake.io).finally(() => {
+    ended = true;
+  });
+  const pass = () => clock.advance(500);
+  return {
+    ...fake,
+    pass,
+    /** Lets time pass until the command ends. */
+    async end() {
+      await until(async () => {
+        await pass();
+        return ended;
+      });
+      return { code: await exit, ...fake.written, timers: clock.pending };
+    },
+  };
+}
+
+describe("launch", () => {
+  it("waits until the replica is ready, one line per change, and prints its name", async () => {
+    script(
+      { state: "pulling" },
+      { state: "loading", reason: "weights 10%" },
+      { state: "loading", reason: "weights 62%" },
+      { state: "ready" },
+    );
+    const { code, stdout, stderr, timers } = await start(["demo"]).end();
+    expect({ code, stdout, timers }).toEqual({ code: 0, stdout: "demo-1\n", timers: 0 });
+    expect(stderr.replaceAll(/ {2}\d+ s$/gm, "  N s").split("\n")).toEqual([
+      "demo is the only recipe",
+      "demo-1  pending  N s",
+      "demo-1  pulling  N s",
+      "demo-1  loading: weights 10%  N s",
+      "demo-1  ready  N s",
+      "",
+    ]);
+  });
+
+  it("rewrites its line on a terminal, but keeps the last one of each phase", async () => {
+    script({ state: "loading", reason: "10%" }, { state: "loading", reason: "62%\u001b[5m" }, { state: "ready" });
+    const { stderr } = await start(["demo"], { tty: true }).end();
+    const screen = stderr.split("\n").map((line) =>
+      line
+        .split("\r\u001b[2K")
+        .at(-1)
+        ?.replace(/\d+ s$/, "N s"),
+    );
+    expect(screen).toEqual([
+      "demo is the only recipe",
+      "demo-1  pending  N s",
+      "demo-1  loading: 62%  N s",
+      "demo-1  ready  N s",
+      "",
+    ]);
+  });
+
+  it("moves no cursor where CI or NO_COLOR ask for plain lines", async () => {
+    for (const name of ["CI", "NO_COLOR"]) {
+      script({ state: "ready" });
+      const env = { AIM_ENGINE_URL: server.url, [name]: "1" };
+      expect((await start(["demo"], { tty: true, env }).end()).stderr).not.toContain("\r");
+    }
+  });
+
+  it("sends every wish", async () => {
+    script({ state: "ready" });
+    const flags = "--precision fp8 --engine vllm --recipe big --keep-alive 30m";
+    await start(["org/big", "4", ...flags.split(" ")]).end();
+    expect(view.launches).toEqual([
+      { model: "org/big", gpus: 4, precision: "fp8", engine: "vllm", recipe: "big", keepAliveMs: 1_800_000 },
+    ]);
+  });
+
+  it("is done at once with a replica that is ready already", async () => {
+    view.onLaunch = async () => ({ replica: makeReplica(), created: false, reasons: ["one is there"] });
+    expect(await runCli(["launch", "demo"], { url: server.url })).toEqual({
+      code: 0,
+      stdout: "demo-1\n",
+      stderr: "demo-1 is there already (ready)\n",
+    });
+  });
+
+  it("joins the wait for a replica that somebody else started", async () => {
+    const replica = makeReplica({ state: "loading" });
+    view.onLaunch = async () => ({ replica, created: false, reasons: [] });
+    script({ state: "ready" });
+    const { code, stdout, stderr } = await start(["demo"]).end();
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "demo-1\n" });
+    expect(stderr).toContain("demo-1 is there already (loading)");
+  });
+
+  it("does not wait with --detach", async () => {
+    const { code, stdout } = await runCli(["launch", "demo", "--detach"], { url: server.url });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "demo-1\n" });
+  });
+});
+
+describe("a launch that fails", () => {
+  const lines = Array.from({ length: 50 }, (_, line) => `line ${line}`);
+
+  it("shows the reason, the last 20 lines and one hint, and exits 7", async () => {
+    view.logLines.set("demo-1", lines);
+    script({ state: "loading" }, { state: "failed", reason: "out_of_memory: HIP out of memory" });
+    const { code, stdout, stderr } = await start(["demo"]).end();
+    expect({ code, stdout }).toEqual({ code: 7, stdout: "" });
+    const [hint, reason, ...log] = stderr.trimEnd().split("\n").reverse();
+    expect(reason).toBe("aim-engine: demo-1 did not start: out_of_memory: HIP out of memory");
+    expect(hint).toContain("more GPUs");
+    expect(log.slice(0, 20).reverse()).toEqual(lines.slice(-20).map((line) => `  ${line}`));
+    expect(log[20]).toContain("failed");
+  });
+
+  it("takes the reason from the model when the replica was cleared away, whose log is gone as well", async () => {
+    view.modelList = [makeModel({ status: "failed", reason: "exited with code 3" })];
+    script({ state: "starting" }, "absent");
+    const { code, stderr } = await start(["demo"]).end();
+    expect(code).toBe(7);
+    expect(stderr).toContain("did not start: exited with code 3\nThe whole log: aim-engine logs demo-1");
+  });
+
+  it("says so when somebody stopped it", async () => {
+    script({ state: "starting" }, "absent");
+    const { code, stderr } = await start(["demo"]).end();
+    expect(code).toBe(7);
+    expect(stderr).toContain("it was stopped before it was ready");
+  });
+
+  it.each([
+    ["model_not_found", 3],
+    ["conflict", 4],
+    ["no_capacity", 6],
+    ["model_start_failed", 7],
+    ["model_unavailable", 7],
+    ["invalid_value", 2],
+    ["internal_error", 1],
+  ] as const)("exits with the code for %s: %d", async (errorCode, exitCode) => {
+    view.onLaunch = async () => {
+      throw new AimError(errorCode, "no");
+    };
+    const { code, stdout } = await runCli(["launch", "org/bigg"], { url: server.url });
+    expect({ code, stdout }).toEqual({ code: exitCode, stdout: "" });
+  });
+
+  it("suggests the model that was probably meant", async () => {
+    view.onLaunch = async () => {
+      throw new AimError("model_not_found", "there is no model org/bgi");
+    };
+    const { stderr } = await runCli(["launch", "org/bgi"], { url: server.url });
+    expect(stderr).toBe('aim-engine: there is no model org/bgi\nDid you mean "org/big"?\n');
+  });
+});
+
+describe("a launch that is left", () => {
+  beforeEach(() => script({ state: "loading", reason: "weights 10%" }));
+
+  it("detaches at Ctrl-C, says how to stop it, and exits 130", async () => {
+    const launch = start(["demo"]);
+    await until(async () => {
+      await launch.pass();
+      return launch.written.stderr.includes("10%");
+    });
+    launch.pressCtrlC();
+    const { code, stdout, stderr, timers } = await launch.end();
+    expect({ code, stdout, timers }).toEqual({ code: 130, stdout: "", timers: 0 });
+    expect(stderr).toMatch(/detached: demo-1 goes on starting; stop it with: aim-engine stop demo-1\n$/);
+    expect(view.stops).toEqual([]);
+  });
+
+  it("stops waiting at its time limit and exits 124", async () => {
+    const { code, stderr } = await start(["demo", "--timeout", "1m"]).end();
+    expect(code).toBe(124);
+    expect(stderr).toMatch(/not ready after 1m: demo-1 goes on starting; stop it with: aim-engine stop demo-1\n$/);
+  });
+
+  it("exits 130 too when the gateway has not even answered", async () => {
+    view.onLaunch = () => new Promise(() => {});
+    const launch = start(["demo"]);
+    await until(() => view.launches.length === 1);
+    launch.pressCtrlC();
+    expect(await launch.end()).toMatchObject({ code: 130, timers: 0 });
+  });
+
+  it("sits out a restart of the gateway, but not for ever", async () => {
+    const launch = start(["demo"]);
+    await until(async () => {
+      await launch.pass();
+      return launch.written.stderr.includes("10%");
+    });
+    const port = Number(new URL(server.url).port);
+    await server.close();
+    await launch.pass();
+    server = await startAdminServer(view, { port });
+    script({ state: "ready" });
+    expect(await launch.end()).toMatchObject({ code: 0, stdout: "demo-1\n" });
+
+    script({ state: "loading", reason: "weights 10%" });
+    const other = start(["demo"]);
+    await until(() => other.written.stderr.includes("pending"));
+    await server.close();
+    expect(await other.end()).toMatchObject({ code: 5 });
+    server = await startAdminServer(view);
+  });
+});

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { formatAge, formatSize, formatState, formatUntil } from "../../src/cli/format.ts";
+import { table } from "../../src/cli/table.ts";
+
+describe("table", () => {
+  it("lines up columns with three spaces and ends lines without any", () => {
+    expect(
+      table(
+        ["NAME", "STATE"],
+        [
+          ["demo-1", "ready"],
+          ["x", ""],
+        ],
+      ),
+    ).toBe("NAME     STATE\ndemo-1   ready\nx        -");
+  });
+
+  it("keeps a row on one line whatever is in its cells", () => {
+    expect(table(["A"], [["one\ntwo\r\n\tthree"]])).toBe("A\none two three");
+  });
+
+  it("is only heads where there are no rows", () => {
+    expect(table(["NAME", "STATE"], [])).toBe("NAME   STATE");
+  });
+});
+
+describe("format", () => {
+  const now = Date.parse("2026-01-01T00:10:00Z");
+
+  it.each([
+    [0, "0 B"],
+    [512, "512 B"],
+    [1536, "1.5 KiB"],
+    [192 * 2 ** 30, "192 GiB"],
+    [5 * 2 ** 50, "5120 TiB"],
+  ])("writes %d bytes as %s", (bytes, text) => {
+    expect(formatSize(bytes)).toBe(text);
+  });
+
+  it("writes ages and times to come as durations", () => {
+    expect(formatAge("2026-01-01T00:05:50Z", now)).toBe("4m 10s");
+    expect(formatUntil("2026-01-01T00:14:10.400Z", now)).toBe("4m 10s");
+    expect(formatUntil("forever", now)).toBe("forever");
+    expect(formatUntil(undefined, now)).toBe("");
+    expect(formatUntil("2026-01-01T00:09:00Z", now)).toBe("now");
+  });
+
+  it("does not show a negative age when the gateway's clock is ahead", () => {
+    expect(formatAge("2026-01-01T00:11:00Z", now)).toBe("0 s");
+    expect(formatAge("soon", now)).toBe("");
+  });
+
+  it("adds the reason to a state that needs one, shortened", () => {
+    expect(formatState("ready", "because")).toBe("ready");
+    expect(formatState("loading", "weights 62%")).toBe("loading (weights 62%)");
+    expect(formatState("failed", "x".repeat(100))).toHaveLength("failed ()".length + 60);
+  });
+});
