@@ -19,16 +19,11 @@ import {
   type Blueprint,
   type Entry,
   type ReplicaIdentity,
+  type StartDecision,
   type StopCause,
 } from "./replica.ts";
 import { Roster, type RosterView } from "./roster.ts";
-import {
-  snapshotOf,
-  type FleetSnapshot,
-  type RecipeBook,
-  type RuntimeSnapshot,
-  type StartDecision,
-} from "./snapshot.ts";
+import { snapshotOf, type FleetSnapshot, type RecipeBook, type RuntimeSnapshot } from "./snapshot.ts";
 import type { WaiterLimits } from "./waiters.ts";
 
 export interface FleetDeps {

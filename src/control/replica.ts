@@ -13,7 +13,6 @@
 // An adopted replica (found running after our own restart) enters at `loading`.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
-import type { StartDecision } from "./snapshot.ts";
 
 export type ReplicaState =
   | "pending"
@@ -151,6 +150,16 @@ export class Replica {
   get hasRoom(): boolean {
     return this.isServing && this.inFlight < (this.recipe?.maxInFlight ?? Infinity);
   }
+}
+
+/** What the planner decided to start. */
+export interface StartDecision {
+  readonly recipe: Recipe;
+  readonly profile: Profile;
+  readonly runtime: RuntimeName;
+  readonly gpus: readonly string[];
+  /** Idle time before unload that its order asked for. */
+  readonly keepAliveMs?: number;
 }
 
 export function identityOfStart(start: StartDecision, name: string): ReplicaIdentity {

@@ -1,5 +1,5 @@
 // What the planner sees: plain data, taken by the fleet in one go.
-import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
+import type { Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { SelectRequest } from "../catalog/select.ts";
 import type { Gpu } from "../runtime/driver.ts";
 import type { StartFailure } from "./failures.ts";
@@ -45,16 +45,6 @@ export interface Demand {
   readonly keepAliveMs?: number;
   /** Requests behind it; 1 for an order. */
   readonly waiting: number;
-}
-
-/** What the planner decided to start. */
-export interface StartDecision {
-  readonly recipe: Recipe;
-  readonly profile: Profile;
-  readonly runtime: RuntimeName;
-  readonly gpus: readonly string[];
-  /** Idle time before unload that its order asked for. */
-  readonly keepAliveMs?: number;
 }
 
 export interface RuntimeSnapshot {
