@@ -57,10 +57,7 @@ export function readMarks(environ: ReadonlyMap<string, string>): Marks | undefin
 function visibleDevices(wanted: readonly string[], gpus: readonly Gpu[]): Environment {
   const unknown = wanted.find((id) => !gpus.some((gpu) => gpu.id === id));
   if (unknown !== undefined) {
-    throw new AimError(
-      "runtime_failed",
-      `GPU ${unknown} is not among the GPUs configured for the process runtime`,
-    );
+    throw new AimError("runtime_failed", `GPU ${unknown} is not among the GPUs configured for the process runtime`);
   }
   const indices = (vendor: Gpu["vendor"]) => {
     const known = gpus.filter((gpu) => gpu.vendor === vendor).map((gpu) => gpu.id);

@@ -42,9 +42,7 @@ export async function spawnDetached(command: Command, table: ProcessTable): Prom
     await once(child, "spawn");
     return { pid, stat, exited };
   } catch (error) {
-    const why = isCode(error, "ENOENT")
-      ? "there is no such program; check the recipe and PATH"
-      : messageOf(error);
+    const why = isCode(error, "ENOENT") ? "there is no such program; check the recipe and PATH" : messageOf(error);
     throw new AimError("runtime_failed", `cannot run ${program}: ${why}`, { cause: error });
   }
 }

@@ -32,9 +32,7 @@ export function parseStat(text: string): ProcessStat | undefined {
 /** "NAME=value" entries, each ended by a NUL; those without a name are left out. */
 export function parseEnviron(text: string): ReadonlyMap<string, string> {
   const entries = text.split("\0").map((entry) => [entry, entry.indexOf("=")] as const);
-  return new Map(
-    entries.filter(([, at]) => at > 0).map(([entry, at]) => [entry.slice(0, at), entry.slice(at + 1)]),
-  );
+  return new Map(entries.filter(([, at]) => at > 0).map(([entry, at]) => [entry.slice(0, at), entry.slice(at + 1)]));
 }
 
 /** Whether it still runs: a zombie has ended and waits for its parent to take note. */

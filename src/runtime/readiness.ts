@@ -48,10 +48,7 @@ export function createReadinessProbe(deps: { readonly clock: Clock }): Readiness
   return {
     async isReady(address, readiness, signal) {
       try {
-        return await examine(
-          (question) => askOne(agent, deps.clock, { ...question, address, signal }),
-          readiness,
-        );
+        return await examine((question) => askOne(agent, deps.clock, { ...question, address, signal }), readiness);
       } catch (error) {
         signal.throwIfAborted();
         return { ready: false, reason: describeFailure(error) };
@@ -61,16 +58,20 @@ export function createReadinessProbe(deps: { readonly clock: Clock }): Readiness
   };
 }
 
-/** Asks until the answer is ready or final, and gives that answer; rejects with the signal's reason when that aborts. */
+/**
+ * Resolves once the replica is ready. Rejects with `runtime_failed` when it never will be, and with the signal's reason
+ * when that aborts.
+ */
 export async function awaitReady(
   probe: ReadinessProbe,
   target: { readonly address: URL; readonly readiness: Readiness },
   options: AwaitReadyOptions,
   signal: AbortSignal,
-): Promise<ProbeResult> {
+): Promise<void> {
   for (;;) {
     const result = await probe.isReady(target.address, target.readiness, signal);
-    if (result.ready || result.final === true) return result;
+    if (result.ready) return;
+    if (result.final === true) throw new AimError("runtime_failed", `the replica cannot serve: ${result.reason}`);
     options.onNotReady?.(result.reason);
     await sleep(options.clock, options.everyMs, signal);
   }
@@ -108,8 +109,7 @@ async function askOne(
   question: Question & { readonly address: URL; readonly signal: AbortSignal },
 ): Promise<Answer> {
   const { address, path, post, signal, timeoutMs = PROBE_TIMEOUT_MS } = question;
-  const tooLate = () =>
-    new AimError("upstream_timeout", `${path} did not answer within ${timeoutMs / 1000} s`);
+  const tooLate = () => new AimError("upstream_timeout", `${path} did not answer within ${timeoutMs / 1000} s`);
   const limit = deadline(clock, timeoutMs, tooLate, signal);
   try {
     const response = await agent.request({

@@ -2,12 +2,7 @@
 import { connect, type Socket } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { afterEach, describe, expect, it } from "vitest";
-import {
-  startFakeBackend,
-  type FakeBackend,
-  type FakeBackendOptions,
-  type FakeStream,
-} from "./fake-backend.ts";
+import { startFakeBackend, type FakeBackend, type FakeBackendOptions, type FakeStream } from "./fake-backend.ts";
 import { until } from "./until.ts";
 
 const GET = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -123,9 +118,7 @@ describe("the fake backend", () => {
     const first = send(GET);
     await until(() => first.how() === "fin");
     expect(first.got()).toMatch(/^HTTP\/1.1 103 Interim\r\nlink: <\/a>\r\n\r\nHTTP\/1.1 200 OK\r\n/);
-    expect(gunzipSync(first.raw().subarray(first.raw().lastIndexOf("\r\n\r\n") + 4)).toString()).toBe(
-      "hello",
-    );
+    expect(gunzipSync(first.raw().subarray(first.raw().lastIndexOf("\r\n\r\n") + 4)).toString()).toBe("hello");
     backend.respondOnce((_request, reply) => reply.redirect("http://169.254.169.254/"));
     const second = send(GET);
     await until(() => second.got().includes("location: http://169.254.169.254/"));

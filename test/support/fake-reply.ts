@@ -85,20 +85,22 @@ export class FakeStream {
     return this.#response.writableLength;
   }
 
-  /** Writes the bytes as one chunk; resolves when there is room for more, or the connection is gone. */
-  write(bytes: string | Uint8Array): Promise<void> {
-    if (this.#response.destroyed || this.#response.write(bytes)) return Promise.resolve();
+  /** Writes the bytes as one chunk; resolves when there is room for more: true, or the connection is gone: false. */
+  write(bytes: string | Uint8Array): Promise<boolean> {
+    const response = this.#response;
+    if (response.destroyed) return Promise.resolve(false);
+    if (response.write(bytes)) return Promise.resolve(true);
     return new Promise((resolve) => {
       const done = () => {
-        this.#response.off("drain", done).off("close", done);
-        resolve();
+        response.off("drain", done).off("close", done);
+        resolve(!response.destroyed);
       };
-      this.#response.on("drain", done).on("close", done);
+      response.on("drain", done).on("close", done);
     });
   }
 
   /** Writes one SSE event; anything but a string is sent as JSON. */
-  push(data: unknown): Promise<void> {
+  push(data: unknown): Promise<boolean> {
     return this.write(`data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`);
   }
 
