@@ -43,7 +43,7 @@ export function createProgram(io: Io, keep: Run = async () => {}): Command {
     .version(VERSION)
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .exitOverride()
-    .showHelpAfterError("(--help shows what can be said)")
+    .showHelpAfterError('See "aim-engine --help".')
     .addHelpText("after", helpFooter());
   addServing(program, io, keep);
   addReplicas(program, io, keep);

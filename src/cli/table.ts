@@ -24,5 +24,7 @@ function cell(text: string): string {
 }
 
 function width(text: string): number {
+  // Telling characters apart costs; plain text, which is nearly all of it, needs none of that.
+  if (/^[ -~]*$/.test(text)) return text.length;
   return [...characters.segment(text)].length;
 }

@@ -15,6 +15,18 @@ describe("table", () => {
     ).toBe("NAME     STATE\ndemo-1   ready\nx        -");
   });
 
+  it("counts characters as people do", () => {
+    expect(
+      table(
+        ["A", "B"],
+        [
+          ["Köln👩‍🚀", "1"],
+          ["x", "2"],
+        ],
+      ),
+    ).toBe("A       B\nKöln👩‍🚀   1\nx       2");
+  });
+
   it("keeps a row on one line whatever is in its cells", () => {
     expect(table(["A"], [["one\ntwo\r\n\tthree"]])).toBe("A\none two three");
   });
