@@ -46,6 +46,8 @@ export interface ControlPlane {
   readonly pool: FleetPool;
   readonly status: Status;
   readonly operator: Operator;
+  /** Resolves when every runtime was asked once what it has and what runs there. */
+  readonly surveyed: Promise<unknown>;
   /** Takes down what is not to be kept, ends every loop and effect, and lets go of the drivers. */
   stop(): Promise<void>;
 }
@@ -84,11 +86,13 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
       answers: engines.answers,
       onDied: (replica, exit) => void launcher.died(replica, exit),
     });
-  controller.supervise(new Map([...drivers.values()].map((driver) => [driver.name, reconcile(driver)])));
+  const reconcilers = new Map([...drivers.values()].map((driver) => [driver.name, reconcile(driver)]));
+  controller.supervise(reconcilers);
   return {
     fleet,
     pool: new FleetPool(fleet, estimates, clock),
     status,
+    surveyed: Promise.all([...reconcilers.values()].map((reconciler) => reconciler.surveyed)),
     operator: new Operator({ fleet, catalog, status, drivers, clock, installation, maxHoldMs }),
     async stop() {
       await controller.stop({

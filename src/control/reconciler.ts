@@ -29,8 +29,13 @@ const UNREACHABLE_LIMIT_MS = 60_000;
 /** What is left of a replica nobody knows needs no time to end. */
 const LEFTOVER_GRACE_MS = 10_000;
 
+export interface RunningReconciler extends Loop {
+  /** Resolves when the runtime was asked once, whether or not it answered. */
+  readonly surveyed: Promise<void>;
+}
+
 /** Starts at once; `kick` asks now; `stop` ends the loop and the event stream. */
-export function startReconciler(deps: ReconcilerDeps): Loop {
+export function startReconciler(deps: ReconcilerDeps): RunningReconciler {
   const watching = new AbortController();
   const reconciler = new Reconciler(deps);
   const loop = startLoop({
@@ -41,6 +46,7 @@ export function startReconciler(deps: ReconcilerDeps): Loop {
   });
   deps.driver.watch(() => loop.kick(), watching.signal);
   return {
+    surveyed: reconciler.surveyed,
     kick: () => loop.kick(),
     async stop() {
       watching.abort(new Error("the reconciler is stopping"));
@@ -55,10 +61,15 @@ class Reconciler {
   #unavailable: string | undefined;
   #gpus: readonly Gpu[] = [];
   #known = false;
+  readonly #surveyed = Promise.withResolvers<void>();
 
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps;
     this.#name = deps.driver.name;
+  }
+
+  get surveyed(): Promise<void> {
+    return this.#surveyed.promise;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -118,6 +129,7 @@ class Reconciler {
       gpus: this.#gpus,
       ...(unavailable === undefined ? {} : { unavailable }),
     });
+    this.#surveyed.resolve();
     if (unavailable !== this.#unavailable) journal.runtime(this.#name, unavailable);
     this.#unavailable = unavailable;
   }

@@ -1,4 +1,5 @@
 // The replicas there are, by name and by model, and the refs of those that are gone.
+import { LRUCache } from "lru-cache";
 import type { Replica } from "./replica.ts";
 
 /** A list asked for before a removal may arrive after it; more than a few of those refs are never in flight. */
@@ -10,7 +11,7 @@ export type RosterView = Pick<Roster, "all" | "find" | "isBuried" | "ofModel">;
 export class Roster {
   readonly #byName = new Map<string, Replica>();
   readonly #byModel = new Map<string, readonly Replica[]>();
-  readonly #buried = new Set<string>();
+  readonly #buried = new LRUCache<string, true>({ max: REMEMBERED });
 
   add(replica: Replica): void {
     if (this.#byName.has(replica.name)) throw new Error(`replica ${replica.name} exists already`);
@@ -23,11 +24,7 @@ export class Roster {
     const remaining = this.ofModel(replica.model).filter((other) => other !== replica);
     if (remaining.length === 0) this.#byModel.delete(replica.model);
     else this.#byModel.set(replica.model, remaining);
-    if (replica.ref !== undefined) this.#buried.add(replica.ref.id);
-    for (const oldest of this.#buried) {
-      if (this.#buried.size <= REMEMBERED) break;
-      this.#buried.delete(oldest);
-    }
+    if (replica.ref !== undefined) this.#buried.set(replica.ref.id, true);
   }
 
   /** Whether this runtime id belonged to a replica of the roster that is gone. */

@@ -1,0 +1,205 @@
+// The composition root: configuration in, a running gateway out. Wiring only; the one place that names concrete drivers.
+import { createAdminRoutes } from "./admin/routes.ts";
+import type { ControlView } from "./admin/view.ts";
+import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
+import type { RuntimeName } from "./catalog/recipe.ts";
+import { isLoopback, type Config } from "./config.ts";
+import {
+  startControlPlane,
+  type ControlPlane,
+  type ControlPlaneDeps,
+  type ControlPlaneSettings,
+} from "./control/plane.ts";
+import type { Status } from "./control/status.ts";
+import { createApp } from "./gateway/app.ts";
+import type { GatewaySettings } from "./gateway/deps.ts";
+import { loopbackHosts } from "./gateway/hosts.ts";
+import type { ModelCard, ModelDirectory } from "./gateway/pool.ts";
+import { listen } from "./gateway/server.ts";
+import { systemClock } from "./lib/clock.ts";
+import { systemRandom } from "./lib/random.ts";
+import { DockerDriver } from "./runtime/docker.ts";
+import type { RuntimeDriver } from "./runtime/driver.ts";
+import { ProcessDriver } from "./runtime/process.ts";
+import { classifyFailure, parseProgress } from "./runtime/progress.ts";
+import { awaitReady, createReadinessProbe, type ReadinessProbe } from "./runtime/readiness.ts";
+import { EventLog } from "./telemetry/events.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
+
+export interface System {
+  readonly url: URL;
+  readonly catalog: Catalog;
+  readonly status: Status;
+  /** Resolves when it is known what can be served and what not. */
+  readonly surveyed: Promise<unknown>;
+  /** Finishes what is in flight, then ends; replicas stay or go as the configuration says. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const clock = systemClock;
+const RECONCILE_EVERY_MS = 10_000;
+const READINESS_EVERY_MS = 200;
+const FIRST_HEARTBEAT_MS = 500;
+const HEARTBEAT_MS = 10_000;
+
+/** @throws AimError when a recipe folder is missing or the address cannot be listened on. */
+export async function compose(
+  config: Config,
+  host: { readonly logger: Logger; readonly version: string },
+): Promise<System> {
+  const { logger, version } = host;
+  const metrics = createMetrics({ processMetrics: true, version });
+  const events = new EventLog(clock);
+  const catalog = await loadCatalog(config.recipes);
+  const probe = createReadinessProbe({ clock });
+  const control = startControlPlane({
+    clock,
+    catalog,
+    drivers: createDrivers(config, catalog, logger),
+    events,
+    metrics,
+    logger,
+    engines: engineKnowledge(probe),
+    settings: controlSettings(config),
+  });
+  const stopping = new AbortController();
+  const app = createApp({
+    pool: control.pool,
+    directory: modelDirectory(catalog, control.status),
+    resolve: (name) => modelOf(catalog.resolve(name)),
+    nearest: (name) => catalog.nearest(name),
+    admin: createAdminRoutes({
+      view: controlView(control),
+      events,
+      metrics,
+      beforeMetrics: () => control.status.measure(metrics),
+      version,
+      logger,
+      clock,
+      stopping: stopping.signal,
+    }),
+    keys: config.apiKeys,
+    allowedHosts: isLoopback(config.listen.host) ? loopbackHosts(config.listen.host) : undefined,
+    settings: gatewaySettings(config),
+    clock,
+    random: systemRandom,
+    metrics,
+    logger,
+    draining: () => stopping.signal.aborted,
+  });
+  const server = await listen(app, { ...config.listen, logger });
+  const stop = async () => {
+    stopping.abort(new Error("the gateway is shutting down"));
+    await server.close(config.drainTimeout);
+    await control.stop();
+    await probe.close();
+  };
+  let stopped: Promise<void> | undefined;
+  const { status, surveyed } = control;
+  return { url: server.url, catalog, status, surveyed, stop: () => (stopped ??= stop()) };
+}
+
+/** The runtimes that recipes need, and local processes always: replicas that run there are adopted even without a recipe. */
+function createDrivers(config: Config, catalog: Catalog, logger: Logger): ReadonlyMap<RuntimeName, RuntimeDriver> {
+  const { installation, docker, logDir } = config;
+  const drivers = new Map<RuntimeName, RuntimeDriver>();
+  const baseEnv = config.processEnvironment;
+  const gpus = config.process.gpus.map(({ id, product, memory }) => ({
+    id,
+    product,
+    memoryBytes: memory,
+    vendor: "none" as const,
+  }));
+  drivers.set("process", new ProcessDriver({ installation, logDir, gpus, baseEnv, clock, logger }));
+  const wanted = new Set(catalog.recipes.map((recipe) => recipe.runtime ?? config.runtime));
+  if (wanted.has("docker")) {
+    const { socket: socketPath, network, publish, sysRoot, devRoot } = docker;
+    const devices = { sysRoot, devRoot };
+    const onNetwork = network === undefined ? {} : { network };
+    drivers.set(
+      "docker",
+      new DockerDriver({ installation, socketPath, ...onNetwork, publish, devices, clock, logger }),
+    );
+  }
+  return drivers;
+}
+
+/** What only the runtime layer knows of engines: whether one answers, and what its log lines mean. */
+function engineKnowledge(probe: ReadinessProbe): ControlPlaneDeps["engines"] {
+  return {
+    awaitReady: (address, readiness, signal) =>
+      awaitReady(probe, { address, readiness }, { everyMs: READINESS_EVERY_MS, clock }, signal),
+    answers: async (address, readiness, signal) => (await probe.isReady(address, readiness, signal)).ready,
+    parseProgress,
+    diagnose: classifyFailure,
+  };
+}
+
+function controlSettings(config: Config): ControlPlaneSettings {
+  const { installation, keepAlive, runtime, maxHold, startTimeout, stopGrace, docker, images } = config;
+  const runtimes = [
+    { name: "docker", onExit: docker.onExit },
+    { name: "process", onExit: config.process.onExit },
+  ] as const;
+  return {
+    installation,
+    keepAliveMs: keepAlive,
+    defaultRuntime: runtime,
+    maxHoldMs: maxHold,
+    waiters: { maxPerModel: config.maxWaiting, maxBytes: config.maxWaitingBytes },
+    launch: {
+      images,
+      startTimeoutMs: startTimeout,
+      stopGraceMs: stopGrace,
+      shmBytes: docker.shm,
+      self: [process.execPath, `${import.meta.dirname}/main.ts`],
+    },
+    reconcileEveryMs: RECONCILE_EVERY_MS,
+    keepOnExit: new Set(runtimes.filter(({ onExit }) => onExit === "keep").map(({ name }) => name)),
+  };
+}
+
+function gatewaySettings(config: Config): GatewaySettings {
+  return {
+    maxBodyBytes: config.maxBody,
+    maxHoldMs: config.maxHold,
+    maxStreamHoldMs: config.maxStreamHold,
+    firstHeartbeatMs: FIRST_HEARTBEAT_MS,
+    heartbeatMs: HEARTBEAT_MS,
+    connectTimeoutMs: config.timeouts.connect,
+    firstByteTimeoutMs: config.timeouts.firstByte,
+    idleTimeoutMs: config.timeouts.idle,
+  };
+}
+
+function controlView({ status, operator }: ControlPlane): ControlView {
+  return {
+    models: () => status.models(),
+    recipes: () => status.recipes(),
+    replicas: () => status.replicas(),
+    gpus: () => status.gpus(),
+    runtimes: () => status.runtimes(),
+    problems: () => status.problems(),
+    launch: (request, signal) => operator.launch(request, signal),
+    stop: (name, options, signal) => operator.stop(name, options, signal),
+    logs: (name, options, signal) => operator.logs(name, options, signal),
+  };
+}
+
+function modelDirectory(catalog: Catalog, status: Status): ModelDirectory {
+  const createdAt = Math.floor(clock.wallNow() / 1000);
+  const list = (): readonly ModelCard[] =>
+    status.models().map(({ model, aliases, status: state, publicReason }) => ({
+      id: model,
+      aliases,
+      status: state,
+      createdAt,
+      ...(publicReason === undefined ? {} : { reason: publicReason }),
+    }));
+  return { list, find: (name) => list().find((card) => card.id === catalog.resolve(name)) };
+}
+
+function modelOf(model: string | undefined): { readonly model: string } | undefined {
+  return model === undefined ? undefined : { model };
+}
