@@ -2,7 +2,7 @@
 import { LABELS } from "../catalog/launch-spec.ts";
 import type { BackendRef } from "./driver.ts";
 import { readMarks, type Marks } from "./process-marks.ts";
-import { isLive, type ProcessStat, type ProcessTable } from "./process-table.ts";
+import { inBatches, isLive, type ProcessStat, type ProcessTable } from "./process-table.ts";
 
 /** One live process that bears our marks: the program that was started, or one that it started. */
 export interface Bearer {
@@ -41,12 +41,12 @@ export async function findReplicas(
   table: ProcessTable,
   installation: string,
 ): Promise<ReadonlyMap<string, ProcessReplica>> {
-  const bearers: Bearer[] = [];
-  for (const stat of await table.all()) {
-    if (!isLive(stat)) continue;
+  const stats = (await table.all()).filter(isLive);
+  const found = await inBatches(stats, async (stat) => {
     const marks = readMarks((await table.environ(stat.pid)) ?? new Map());
-    if (marks?.labels[LABELS.installation] === installation) bearers.push({ stat, marks });
-  }
+    return marks?.labels[LABELS.installation] === installation ? [{ stat, marks }] : [];
+  });
+  const bearers = found.flat();
   return groupByReplica(bearers);
 }
 

@@ -17,6 +17,8 @@ export interface ProcessStat {
 /** Ticks per second in everything /proc tells: fixed by Linux for user space, whatever the kernel's own. */
 export const TICKS_PER_SECOND = 100;
 
+const BATCH = 32;
+
 /** Undefined when the text is no line of /proc/<pid>/stat. The name may hold blanks and parentheses: the last one ends it. */
 export function parseStat(text: string): ProcessStat | undefined {
   const pid = Number.parseInt(text, 10);
@@ -78,14 +80,10 @@ export class ProcessTable {
 
   /** Every process but the kernel's own threads. */
   async all(): Promise<readonly ProcessStat[]> {
-    const names = await readdir(this.#root).catch(undefinedIfGone);
-    const stats: ProcessStat[] = [];
-    for (const name of names ?? []) {
-      if (!/^\d+$/.test(name)) continue;
-      const stat = await this.stat(Number(name));
-      if (stat !== undefined && stat.group !== 0) stats.push(stat);
-    }
-    return stats;
+    const names = (await readdir(this.#root).catch(undefinedIfGone)) ?? [];
+    const pids = names.filter((name) => /^\d+$/.test(name)).map(Number);
+    const stats = await inBatches(pids, (pid) => this.stat(pid));
+    return stats.filter((stat) => stat !== undefined).filter((stat) => stat.group !== 0);
   }
 
   /** Memory that is resident, shared pages included. */
@@ -108,6 +106,15 @@ export class ProcessTable {
   async #read(pid: number, file: string): Promise<string | undefined> {
     return readFile(join(this.#root, String(pid), file), "utf8").catch(undefinedIfGone);
   }
+}
+
+/** One read after the other takes thrice as long; all at once would need a file descriptor each. */
+export async function inBatches<T, R>(items: readonly T[], read: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let from = 0; from < items.length; from += BATCH) {
+    results.push(...(await Promise.all(items.slice(from, from + BATCH).map(read))));
+  }
+  return results;
 }
 
 /** Ended meanwhile, or not ours to look at. */

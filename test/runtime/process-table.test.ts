@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { isLive, parseEnviron, parseStat, ProcessTable } from "../../src/runtime/process-table.ts";
+import { inBatches, isLive, parseEnviron, parseStat, ProcessTable } from "../../src/runtime/process-table.ts";
 
 const REST = "1 4321 4321 0 -1 4194304 9 0 0 0 150 50 7 3 20 0 12 0 98765 1000 200 18446744073709551615";
 
@@ -75,6 +75,20 @@ describe("ProcessTable", () => {
     expect(await none.isAvailable()).toBe(false);
     expect(await table.isAvailable()).toBe(true);
     expect(await none.all()).toEqual([]);
+  });
+
+  it("reads in batches and keeps the order", async () => {
+    let [atOnce, most] = [0, 0];
+    const numbers = Array.from({ length: 100 }, (_, index) => index);
+    const results = await inBatches(numbers, async (number) => {
+      most = Math.max(most, ++atOnce);
+      await new Promise((resolve) => setImmediate(resolve));
+      atOnce -= 1;
+      return number;
+    });
+    expect(results).toEqual(numbers);
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThan(100);
   });
 
   describe("over a made-up /proc", () => {
