@@ -27,7 +27,7 @@ export function formatUntil(to: string | undefined, nowMs: number): string {
 
 /** "ready", "loading (weights 62%)". */
 export function formatState(state: string, reason: string | undefined): string {
-  if (state === "ready" || !reason) return state;
+  if (state === "ready" || !reason || reason === state) return state;
   const short = reason.length > LONGEST_REASON ? `${reason.slice(0, LONGEST_REASON - 1)}…` : reason;
   return `${state} (${short})`;
 }

@@ -53,10 +53,11 @@ function start(argv: string[], options: FakeIoOptions = {}) {
 describe("launch", () => {
   it("waits until the replica is ready, one line per change, and prints its name", async () => {
     script(
+      { state: "pending", reason: "asked for; demo is the only recipe" },
       { state: "pulling" },
       { state: "loading", reason: "weights 10%" },
       { state: "loading", reason: "weights 62%" },
-      { state: "ready" },
+      { state: "ready", reason: "ready" },
     );
     const { code, stdout, stderr, timers } = await start(["demo"]).end();
     expect({ code, stdout, timers }).toEqual({ code: 0, stdout: "demo-1\n", timers: 0 });

@@ -59,27 +59,33 @@ async function ask(io: Io, session: Session, wish: Wish): Promise<ExitCode> {
     throw await suggestName(session, error, wish.model);
   });
   const { replica, created, reasons } = readAnswer(launchAnswer, answer);
-  for (const reason of created ? reasons : []) await session.terminal.note(reason);
+  const said = created ? reasons : [];
+  for (const reason of said) await session.terminal.note(reason);
   if (!created)
     await session.terminal.note(`${replica.name} is there already (${formatState(replica.state, replica.reason)})`);
   if (detach || replica.state === "ready") {
     await session.terminal.print(replica.name);
     return EXIT.ok;
   }
-  return stay(io, session, { replica, signal: wish.signal });
+  return stay(io, session, { replica, said, signal: wish.signal });
+}
+
+interface Start {
+  readonly replica: ReplicaAnswer;
+  /** The reasons that were shown already. */
+  readonly said: readonly string[];
+  readonly signal: AbortSignal;
 }
 
 /** Leaving early (Ctrl-C, the time limit) leaves the start alone, and says so. */
-async function stay(
-  io: Io,
-  session: Session,
-  start: { readonly replica: ReplicaAnswer; readonly signal: AbortSignal },
-): Promise<ExitCode> {
+async function stay(io: Io, session: Session, start: Start): Promise<ExitCode> {
   const { name } = start.replica;
   const began = session.clock.now();
   const progress = new Progress(io.stderr, io.env ?? environment());
   const onChange = ({ state, reason }: ReplicaAnswer) => {
-    const text = reason === "" ? state : `${state}: ${reason}`;
+    // What was said before the wait is not said again.
+    const isNews = reason !== "" && reason !== state && !start.said.some((text) => reason.includes(text));
+    const text = isNews ? `${state}: ${reason}` : state;
     progress.update(state, `${name}  ${text}`, formatSeconds(session.clock.now() - began));
   };
   try {
