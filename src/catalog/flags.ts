@@ -162,6 +162,7 @@ export function parallelism(
 
 /** Whether the parallelism of a profile adds up to its GPUs; the finding's sentence when it does not. */
 export function whyParallelismIsWrong(engine: Engine, args: readonly string[], gpus: number): string | undefined {
+  if (engine === "openai" || engine === "llama.cpp") return undefined; // Their flags of these names may mean anything.
   const { tensor, others } = parallelism(engine, args);
   if (tensor === undefined) {
     if (others === 1 || (others > 0 && gpus % others === 0)) return undefined;

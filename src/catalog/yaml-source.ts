@@ -45,6 +45,8 @@ export function parseYaml(text: string): { readonly source: YamlSource } | { rea
   }
   try {
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
+    if (containsItself(value, []))
+      return { faults: [{ line: 1, col: 1, message: "an alias stands inside of what it names" }] };
     return { source: { value, position: (path, at) => positionOf(lines, offsetOf(document, path, at)) } };
   } catch (error) {
     // The only thing left to go wrong is an alias: one without its anchor, or too many.
@@ -68,6 +70,13 @@ function findDeepNesting(text: string): Position | undefined {
       return { line: index + 1, col: 1 };
   }
   return undefined;
+}
+
+/** Aliases can tie a value into a knot, on which every walk over it would never end. */
+function containsItself(value: unknown, above: readonly object[]): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (above.includes(value)) return true;
+  return Object.values(value).some((inner) => containsItself(inner, [...above, value]));
 }
 
 function count(text: string, pattern: RegExp): number {

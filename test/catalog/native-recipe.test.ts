@@ -238,6 +238,12 @@ describe("what is ours for one engine may be the recipe's for another", () => {
     });
   });
 
+  it("lets an unknown server give its flags their own meaning", () => {
+    const text =
+      "model: m\nengine: openai\ncommand: [x, '{port}']\nargs: { -dp: 3, --host: y }\nprofiles: { 1_gpu: {} }";
+    expect(recipeOf(text).profiles[0]?.args).toEqual(["-dp", "3", "--host", "y"]);
+  });
+
   it("counts SGLang's attention data parallelism inside the tensor parallelism", () => {
     const text =
       "model: m\nengine: sglang\nargs: { --enable-dp-attention: true, --dp-size: 8, --tp-size: 8 }\nprofiles: { 8_gpu: {} }";

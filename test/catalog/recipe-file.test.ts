@@ -1,4 +1,5 @@
 // Reading a recipe file: every fault at its place with its remedy, and nothing that a hostile file can do.
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseRecipeFile } from "../../src/catalog/recipe-file.ts";
 import { problemsOf, recipeOf } from "./read.ts";
@@ -74,6 +75,8 @@ describe("a hostile file is refused at once", () => {
   const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]`;
   it.each([
     ["an alias bomb", bomb],
+    ["a knot", "model: &knot { again: *knot }"],
+    ["a knot of lists", "model: m\nargs: &knot [x, [*knot]]"],
     ["brackets", "[".repeat(60_000)],
     ["brackets over many lines", "[\n".repeat(30_000)],
     ["maps in maps", "{a: ".repeat(15_000)],
@@ -98,5 +101,66 @@ describe("a hostile file is refused at once", () => {
     expect(
       recipeOf("model: m\nengine: vllm\nargs: { constructor: 1 }\nprofiles: { 1_gpu: {} }").profiles[0]?.args,
     ).toEqual(["--constructor", "1"]);
+  });
+});
+
+describe("any text at all", () => {
+  const keys = [
+    "model",
+    "engine",
+    "profiles",
+    "args",
+    "env",
+    "1_gpu",
+    "recipe_id",
+    "vllm_serve",
+    "replicas",
+    "ttl",
+    "x",
+  ];
+  const pieces = [
+    ...keys.map((key) => `${key}: `),
+    "\n",
+    "\n  ",
+    "\n    ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "&a ",
+    "*a",
+    "!!set ",
+    "? ",
+    "<<: ",
+    "~",
+    "1",
+    "'",
+    "|\n",
+    "# ",
+    ", ",
+  ];
+
+  it("is read or refused with its file and reason, and never throws", () => {
+    const text = fc.array(fc.constantFrom(...pieces), { maxLength: 40 }).map((words) => words.join(""));
+    fc.assert(
+      fc.property(text, (content) => {
+        const { recipes, problems } = parseRecipeFile("x.yaml", new TextEncoder().encode(content));
+        expect(recipes.length + problems.length).toBeGreaterThan(0);
+        for (const { message } of problems) expect(message).toMatch(/^x\.yaml(:\d+:\d+)?: \S/);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("that is a map of our keys with any values is, too", () => {
+    const value = fc.dictionary(fc.constantFrom(...keys), fc.jsonValue({ maxDepth: 4 }), { noNullPrototype: true });
+    fc.assert(
+      fc.property(value, (content) => {
+        const { recipes, problems } = parseRecipeFile("x.yaml", new TextEncoder().encode(JSON.stringify(content)));
+        expect(recipes.length + problems.length).toBeGreaterThan(0);
+      }),
+      { numRuns: 1_000 },
+    );
   });
 });
