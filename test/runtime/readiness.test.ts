@@ -52,7 +52,7 @@ describe("the readiness probe", () => {
     expect(await ask()).toEqual({ ready: true });
     expect(paths()).toEqual(["/health", "/v1/models"]);
     expect(backend.connections).toBe(2);
-    await until(() => backend.openConnections === 0, { what: "closed connections" });
+    expect(backend.requests.map((request) => request.headers.connection)).toEqual(["close", "close"]);
   });
 
   it("has one token generated where that is asked for", async () => {
