@@ -4,7 +4,6 @@ import { AimError } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { GatewaySettings } from "./deps.ts";
 import type { Exchange } from "./exchange.ts";
-import { requestHeaders } from "./headers.ts";
 import type { Lease, Outcome } from "./pool.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import type { Target } from "./resolve.ts";
@@ -27,19 +26,9 @@ export function createForward(settings: GatewaySettings, clock: Clock): Forward 
 
   function send(agent: Agent, { target, lease, exchange }: Job): Promise<RelayEnd> {
     const relay = new Relay(exchange, clock, settings);
-    const { rawHeaders, headers } = exchange.incoming;
-    const own = { requestId: exchange.requestId, stream: target.stream };
-    const path = exchange.route;
-    agent.dispatch(
-      {
-        origin: lease.address.origin,
-        path,
-        method: "POST",
-        headers: requestHeaders(rawHeaders, headers.connection, own),
-        body: target.body,
-      },
-      relay,
-    );
+    const headers = ["content-type", "application/json", "x-request-id", exchange.requestId, ...target.headers];
+    const { origin } = lease.address;
+    agent.dispatch({ origin, path: exchange.route, method: "POST", headers, body: target.body }, relay);
     return relay.ended;
   }
 

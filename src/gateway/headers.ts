@@ -1,5 +1,6 @@
 // Which headers pass in each direction. Nothing that belongs to one connection, and no secret, crosses the gateway.
 import type { IncomingHttpHeaders } from "node:http";
+import { AimError } from "../errors.ts";
 
 /** RFC 9110 7.6.1: they speak of one connection only. */
 const HOP_BY_HOP = [
@@ -34,23 +35,29 @@ const NOT_TO_BACKEND = new Set([
 
 const NOT_TO_CLIENT = new Set([...HOP_BY_HOP, "server", "date", "set-cookie", "x-request-id", "__proto__"]);
 
-/** The client's headers for the backend, as a flat list of names and values. */
+/** Engines take less than we do, and cut the connection at more: that must not look like their failure. */
+const MAX_FORWARDED = { headers: 64, bytes: 8 * 1024 };
+
+/**
+ * The client's headers for the backend, as a flat list of names and values. A stream is asked for in plain text: it may have
+ * begun before the backend answers, and its errors are told in plain text.
+ */
 export function requestHeaders(
   rawHeaders: readonly string[],
-  connection: string | undefined,
-  own: { readonly requestId: string; readonly stream: boolean },
+  { connection, stream }: { readonly connection: string | undefined; readonly stream: boolean },
 ): string[] {
   const named = namedIn(connection);
-  const headers = ["content-type", "application/json", "x-request-id", own.requestId];
-  // A stream may have begun in plain text before the backend answers, and its errors are told in plain text.
-  if (own.stream) headers.push("accept-encoding", "identity");
+  const headers = stream ? ["accept-encoding", "identity"] : [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]?.toLowerCase() ?? "";
     if (NOT_TO_BACKEND.has(name) || named.has(name) || name.startsWith("x-forwarded-")) continue;
-    if (own.stream && name === "accept-encoding") continue;
+    if (stream && name === "accept-encoding") continue;
     headers.push(name, rawHeaders[at + 1] ?? "");
   }
-  return headers;
+  const bytes = headers.reduce((total, text) => total + text.length, 0);
+  if (bytes <= MAX_FORWARDED.bytes && headers.length <= 2 * MAX_FORWARDED.headers) return headers;
+  const limits = `${MAX_FORWARDED.headers} headers of ${MAX_FORWARDED.bytes} bytes together`;
+  throw new AimError("invalid_value", `the request has more headers to pass on to the model than ${limits}`);
 }
 
 /** The backend's headers for the client. */

@@ -3,9 +3,15 @@ import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { AimError } from "../errors.ts";
 import { readBody } from "./body.ts";
+import { requestHeaders } from "./headers.ts";
 import { MAX_DEPTH, scanMembers, type Span } from "./scan.ts";
 
-export interface InferenceRequest {
+export interface InferenceRequest extends RequestBody {
+  /** What the backend gets to see of the client's headers. */
+  readonly headers: readonly string[];
+}
+
+export interface RequestBody {
   readonly body: Buffer;
   /** The name the client used. */
   readonly model: string;
@@ -17,11 +23,13 @@ export interface InferenceRequest {
 /** Reads and checks the request; rejects with an `AimError` that says what to change. */
 export async function readRequest(incoming: IncomingMessage, maxBodyBytes: number): Promise<InferenceRequest> {
   requirePlainJson(incoming);
-  return parseRequest(await readBody(incoming, maxBodyBytes));
+  const request = parseBody(await readBody(incoming, maxBodyBytes));
+  const { connection } = incoming.headers;
+  return { ...request, headers: requestHeaders(incoming.rawHeaders, { connection, stream: request.stream }) };
 }
 
 /** The checks of the body alone. */
-export function parseRequest(body: Buffer): InferenceRequest {
+export function parseBody(body: Buffer): RequestBody {
   requireUtf8(body);
   const scan = scanMembers(body, ["model", "stream"]);
   if (scan.kind === "members") return readMembers(body, scan.members);
@@ -33,7 +41,7 @@ export function parseRequest(body: Buffer): InferenceRequest {
   throw new AimError("invalid_json", `the request body must ${what}`);
 }
 
-function readMembers(body: Buffer, members: ReadonlyMap<string, Span>): InferenceRequest {
+function readMembers(body: Buffer, members: ReadonlyMap<string, Span>): RequestBody {
   requireJson(body);
   const modelSpan = members.get("model");
   const model = valueOf(body, modelSpan);

@@ -7,6 +7,7 @@ import type { InferenceRequest } from "./request.ts";
 /** What to ask of whom. */
 export interface Target {
   readonly model: ModelId;
+  readonly headers: readonly string[];
   readonly body: Buffer;
   readonly stream: boolean;
 }
@@ -16,7 +17,7 @@ export function resolveModel(request: InferenceRequest, catalog: Pick<GatewayDep
   const found = catalog.resolve(request.model);
   if (found === undefined) throw modelNotFound(request.model, catalog);
   const body = found.model === request.model ? request.body : withModel(request, found.model);
-  return { model: found.model, body, stream: request.stream };
+  return { model: found.model, headers: request.headers, body, stream: request.stream };
 }
 
 /** The one message about an unknown name, wherever it was used. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { isAimError } from "../../src/errors.ts";
-import { parseRequest } from "../../src/gateway/request.ts";
+import { parseBody } from "../../src/gateway/request.ts";
 
 function failure(body: string | Buffer) {
   try {
-    parseRequest(Buffer.from(body));
+    parseBody(Buffer.from(body));
   } catch (error) {
     if (isAimError(error)) return error;
     throw error;
@@ -12,10 +12,10 @@ function failure(body: string | Buffer) {
   throw new Error("the request was admitted");
 }
 
-describe("parseRequest", () => {
+describe("parseBody", () => {
   it("reads the model and whether to stream, and keeps the bytes", () => {
     const body = Buffer.from('{ "seed": 12345678901234567890, "model" : "org/m", "stream":true }');
-    const request = parseRequest(body);
+    const request = parseBody(body);
     expect(request).toMatchObject({ model: "org/m", stream: true });
     expect(request.body).toBe(body);
     expect(body.toString("utf8", request.modelSpan.start, request.modelSpan.end)).toBe('"org/m"');
@@ -23,7 +23,7 @@ describe("parseRequest", () => {
 
   it.each(['{"model":"m"}', '{"model":"m","stream":false}', '{"model":"m","stream":null}'])(
     "takes %s as not streamed",
-    (body) => expect(parseRequest(Buffer.from(body)).stream).toBe(false),
+    (body) => expect(parseBody(Buffer.from(body)).stream).toBe(false),
   );
 
   it.each([
@@ -70,7 +70,7 @@ describe("parseRequest", () => {
 
   it("lets the keys of JavaScript's objects through as data", () => {
     const body = '{"__proto__":{"stream":true},"constructor":{},"model":"m"}';
-    expect(parseRequest(Buffer.from(body))).toMatchObject({ model: "m", stream: false });
+    expect(parseBody(Buffer.from(body))).toMatchObject({ model: "m", stream: false });
     expect(Object.prototype).not.toHaveProperty("stream");
   });
 });
