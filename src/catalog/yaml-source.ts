@@ -1,5 +1,6 @@
 // A YAML text as data that remembers where each value stands, so that a fault can be shown at its line and column.
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument, type Document } from "yaml";
+import { messageOf } from "../errors.ts";
 
 /** Something wrong at a place inside a file. */
 export interface Finding {
@@ -25,32 +26,31 @@ export interface YamlFault extends Position {
   readonly message: string;
 }
 
-export const MAX_YAML_BYTES = 64 * 1024;
+export const MAX_YAML_BYTES = 32 * 1024;
 const MAX_NESTING = 40;
 const MAX_ALIASES = 50;
 
+/** Plain data whatever a file's directives and tags ask for: no dates, sets or symbols. */
+const OPTIONS = { schema: "core", resolveKnownTags: false, prettyErrors: false, logLevel: "error" } as const;
+
 /** Parses one document. Every fault is reported, none is thrown. */
 export function parseYaml(text: string): { readonly source: YamlSource } | { readonly faults: YamlFault[] } {
+  const fault = (message: string, at: Position = { line: 1, col: 1 }) => ({ faults: [{ ...at, message }] });
   const tooDeep = findDeepNesting(text);
-  if (tooDeep !== undefined) return { faults: [{ ...tooDeep, message: "nested too deeply for a recipe" }] };
+  if (tooDeep !== undefined) return fault("nested too deeply for a recipe", tooDeep);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
-  if (document.errors.length > 0) {
-    return {
-      faults: document.errors.map((error) => ({
-        ...positionOf(lines, error.pos[0]),
-        message: error.message,
-      })),
-    };
-  }
   try {
+    const document = parseDocument(text, { ...OPTIONS, lineCounter: lines });
+    // A warning is a tag that means nothing here: not ours to guess at.
+    const faults = [...document.errors, ...document.warnings];
+    if (faults.length > 0)
+      return { faults: faults.map(({ pos, message }) => ({ ...positionOf(lines, pos[0]), message })) };
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
-    if (containsItself(value, []))
-      return { faults: [{ line: 1, col: 1, message: "an alias stands inside of what it names" }] };
+    if (containsItself(value, [])) return fault("an alias stands inside of what it names");
     return { source: { value, position: (path, at) => positionOf(lines, offsetOf(document, path, at)) } };
   } catch (error) {
-    // The only thing left to go wrong is an alias: one without its anchor, or too many.
-    return { faults: [{ line: 1, col: 1, message: error instanceof Error ? error.message : String(error) }] };
+    // What the parser throws instead of collecting it: an alias without its anchor, or too many of them.
+    return fault(messageOf(error));
   }
 }
 

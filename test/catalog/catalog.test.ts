@@ -71,7 +71,7 @@ describe("loading", () => {
       ],
       [join(folder, "bad.yaml"), '/bad.yaml:1:1: profiles: missing; expected a map such as "1_gpu: {}"'],
       [join(folder, "bad.yaml"), '/bad.yaml:2:1: engin: unknown key; did you mean "engine"?'],
-      [join(folder, "big.yaml"), "/big.yaml: larger than 64 KB, which no recipe is"],
+      [join(folder, "big.yaml"), "/big.yaml: larger than 32 KB, which no recipe is"],
       [join(folder, "empty.yaml"), "/empty.yaml: empty; a recipe has at least model, engine and profiles"],
       [join(folder, "folder.yaml"), "/folder.yaml: cannot be read (EISDIR)"],
       [join(folder, "gone.yaml"), "/gone.yaml: cannot be read (ENOENT)"],

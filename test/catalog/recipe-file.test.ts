@@ -49,6 +49,9 @@ resources: { memory: 64, shms: 1g }
     expect(problemsOf("model: m\nmodel: n\n")[0]).toMatch(/^recipes\/test\.yaml:2:1: .*unique/);
     expect(problemsOf("model: [a\nengine: b")[0]).toMatch(/^recipes\/test\.yaml:\d+:\d+: /);
     expect(problemsOf("model: m\n---\nmodel: n")[0]).toMatch(/^recipes\/test\.yaml:2:1: .*multiple documents/);
+    expect(problemsOf("model: !!binary aGk=")).toEqual([
+      "recipes/test.yaml:1:8: Unresolved tag: tag:yaml.org,2002:binary",
+    ]);
     expect(problemsOf("model: *nobody")[0]).toMatch(/^recipes\/test\.yaml:1:\d+: .*nobody/);
   });
 });
@@ -67,7 +70,7 @@ describe("a file that is no recipe", () => {
   });
 
   it("a file larger than any recipe", () => {
-    expect(problemsOf(`# ${"x".repeat(70_000)}`)).toEqual(["recipes/test.yaml: larger than 64 KB, which no recipe is"]);
+    expect(problemsOf(`# ${"x".repeat(70_000)}`)).toEqual(["recipes/test.yaml: larger than 32 KB, which no recipe is"]);
   });
 });
 
@@ -77,21 +80,26 @@ describe("a hostile file is refused at once", () => {
     ["an alias bomb", bomb],
     ["a knot", "model: &knot { again: *knot }"],
     ["a knot of lists", "model: m\nargs: &knot [x, [*knot]]"],
-    ["brackets", "[".repeat(60_000)],
-    ["brackets over many lines", "[\n".repeat(30_000)],
-    ["maps in maps", "{a: ".repeat(15_000)],
-    ["a chain of list items", "- ".repeat(30_000)],
-    ["a chain of keys", "? ".repeat(30_000)],
-    ["a chain of values", "a: ".repeat(20_000)],
-    ["a chain of values within brackets", `[${"a: ".repeat(20_000)}]`],
-    ["keys within keys within brackets", `[${"? ".repeat(30_000)}]`],
+    ["brackets", "[".repeat(32_000)],
+    ["brackets over many lines", "[\n".repeat(16_000)],
+    ["maps in maps", "{a: ".repeat(8_000)],
+    ["a chain of list items", "- ".repeat(16_000)],
+    ["a chain of keys", "? ".repeat(16_000)],
+    ["a chain of values", "a: ".repeat(10_000)],
+    ["a chain of values within brackets", `[${"a: ".repeat(10_000)}]`],
+    ["keys within keys within brackets", `[${"? ".repeat(16_000)}]`],
+    ["values within brackets over many lines", `[${"a:\n".repeat(10_000)}]`],
+    ["keys within brackets over many lines", `[${"?\n".repeat(10_000)}]`],
+    ["tags over many lines", `${"!a\n".repeat(10_000)}x`],
+    ["list items and keys in turns", "- ? ".repeat(8_000)],
+    ["a scalar of quotes", `"${'\\"'.repeat(16_000)}`],
     ["ever deeper lines", Array.from({ length: 300 }, (_, depth) => `${" ".repeat(depth)}a:`).join("\n")],
-    ["anchors without end", `${"&a ".repeat(20_000)}x`],
-    ["tags without end", `${"!a ".repeat(20_000)}x`],
+    ["anchors without end", `${"&a ".repeat(10_000)}x`],
+    ["tags without end", `${"!a ".repeat(10_000)}x`],
   ])("%s", (_, text) => {
     const start = performance.now();
     expect(problemsOf(text).length).toBeGreaterThan(0);
-    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(performance.now() - start).toBeLessThan(5_000);
   });
 
   it("a key that is a prototype's", () => {
@@ -131,6 +139,9 @@ describe("any text at all", () => {
     "&a ",
     "*a",
     "!!set ",
+    "!!merge ",
+    "%YAML 1.1\n---\n",
+    "2001-01-01",
     "? ",
     "<<: ",
     "~",
