@@ -44,10 +44,7 @@ export function missedEvents(options: Pick<EventStreamOptions, "events" | "since
   return options.since > newest ? all : options.events.since(options.since);
 }
 
-function attach(
-  controller: ReadableStreamDefaultController<Uint8Array>,
-  options: EventStreamOptions,
-): () => void {
+function attach(controller: ReadableStreamDefaultController<Uint8Array>, options: EventStreamOptions): () => void {
   const { clock, events, signal } = options;
   const release = () => {
     timer.cancel();

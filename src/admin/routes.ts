@@ -133,9 +133,7 @@ function addHealth(app: Hono, { view, metrics, ...deps }: AdminDeps): void {
   app.get("/health/live", (c) => c.json({ status: "live" }));
   app.get("/health/ready", (c) => {
     const problems = view.problems();
-    return problems.length === 0
-      ? c.json({ status: "ready" })
-      : c.json({ status: "not ready", problems }, 503);
+    return problems.length === 0 ? c.json({ status: "ready" }) : c.json({ status: "not ready", problems }, 503);
   });
   app.get("/metrics", async (c) => {
     deps.beforeMetrics?.();

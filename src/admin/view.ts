@@ -47,6 +47,8 @@ export interface ModelView {
   readonly aliases: readonly string[];
   readonly status: "cold" | "starting" | "ready" | "sleeping" | "failed" | "unavailable";
   readonly reason?: string;
+  /** Where it failed: the last lines of that start, whose replica is gone. */
+  readonly lastLines?: readonly string[];
   readonly recipes: readonly string[];
   readonly replicas: number;
   readonly inFlight: number;

@@ -25,19 +25,18 @@ export const launchAnswer = z.object({
   reasons: names,
 });
 
-export const modelsAnswer = z.object({
-  models: z.array(
-    z.object({
-      model: z.string(),
-      aliases: names,
-      status: z.string(),
-      reason: z.string().optional(),
-      replicas: count,
-      inFlight: count,
-      waiting: count,
-    }),
-  ),
+const modelAnswer = z.object({
+  model: z.string(),
+  aliases: names,
+  status: z.string(),
+  reason: z.string().optional(),
+  lastLines: names,
+  replicas: count,
+  inFlight: count,
+  waiting: count,
 });
+
+export const modelsAnswer = z.object({ models: z.array(modelAnswer) });
 
 export const recipesAnswer = z.object({
   recipes: z.array(
@@ -81,6 +80,7 @@ export const logLineAnswer = z.union([
 ]);
 
 export type ReplicaAnswer = z.infer<typeof replicaAnswer>;
+export type ModelAnswer = z.infer<typeof modelAnswer>;
 
 /** The answer in its shape; one that has another comes from something else, or from a gateway too far from our version. */
 export function readAnswer<T>(schema: z.ZodType<T>, answer: unknown): T {

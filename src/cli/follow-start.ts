@@ -5,7 +5,14 @@ import { EXIT } from "./exit-codes.ts";
 import { failedWith } from "./failure.ts";
 import type { Session } from "./session.ts";
 
-export type StartOutcome = { readonly kind: "ready" } | { readonly kind: "failed"; readonly reason: string };
+export type StartOutcome = { readonly kind: "ready" } | FailedStart;
+
+export interface FailedStart {
+  readonly kind: "failed";
+  readonly reason: string;
+  /** Where the replica is gone, and its log with it. */
+  readonly lastLines?: readonly string[];
+}
 
 export interface FollowOptions {
   onChange(replica: ReplicaAnswer): void;
@@ -54,6 +61,7 @@ async function find({ client }: Session, name: string): Promise<ReplicaAnswer | 
 /** A replica that failed may be cleared away between two looks; its model still knows why. */
 async function whyGone({ client }: Session, model: string): Promise<StartOutcome> {
   const { models } = readAnswer(modelsAnswer, await client.get("api/models"));
-  const reason = models.find((candidate) => candidate.model === model)?.reason;
-  return { kind: "failed", reason: reason ?? "it was stopped before it was ready" };
+  const known = models.find((candidate) => candidate.model === model);
+  const reason = known?.reason ?? "it was stopped before it was ready";
+  return { kind: "failed", reason, lastLines: known?.lastLines ?? [] };
 }

@@ -10,8 +10,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   [/timed? ?out|no progress/i, "Raise startTimeout in the recipe if the model only needs longer."],
 ];
 
-/** The first that fits; else where to read more. */
-export function startHint(reason: string, replica: string): string {
-  const known = HINTS.find(([pattern]) => pattern.test(reason));
-  return known?.[1] ?? `The whole log: aim-engine logs ${replica} --tail 1000`;
+/** The first that fits; undefined when none does. */
+export function startHint(reason: string): string | undefined {
+  return HINTS.find(([pattern]) => pattern.test(reason))?.[1];
 }

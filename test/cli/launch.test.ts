@@ -145,12 +145,15 @@ describe("a launch that fails", () => {
     expect(log[20]).toContain("failed");
   });
 
-  it("takes the reason from the model when the replica was cleared away, whose log is gone as well", async () => {
-    view.modelList = [makeModel({ status: "failed", reason: "exited with code 3" })];
+  it("takes reason and last lines from the model when the replica was cleared away", async () => {
+    const lastLines = Array.from({ length: 50 }, (_, line) => `last ${line}`);
+    view.modelList = [makeModel({ status: "failed", reason: "exited with code 3", lastLines })];
     script({ state: "starting" }, "absent");
     const { code, stderr } = await start(["demo"]).end();
     expect(code).toBe(7);
-    expect(stderr).toContain("did not start: exited with code 3\nThe whole log: aim-engine logs demo-1");
+    expect(stderr).toMatch(/ {2}last 30\n[^]* {2}last 49\naim-engine: demo-1 did not start: exited with code 3\n/);
+    expect(stderr).not.toContain("last 29\n");
+    expect(stderr).toMatch(/\nMore: aim-engine events\n$/);
   });
 
   it("says so when somebody stopped it", async () => {

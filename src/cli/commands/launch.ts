@@ -5,7 +5,7 @@ import { formatDuration } from "../../lib/units.ts";
 import { launchAnswer, logLineAnswer, readAnswer, type ReplicaAnswer } from "../answers.ts";
 import { EXIT, type ExitCode } from "../exit-codes.ts";
 import { CliError, failedWith } from "../failure.ts";
-import { followStart } from "../follow-start.ts";
+import { followStart, type FailedStart } from "../follow-start.ts";
 import { formatSeconds, formatState } from "../format.ts";
 import type { Io } from "../io.ts";
 import { Progress } from "../progress.ts";
@@ -91,7 +91,7 @@ async function stay(io: Io, session: Session, start: Start): Promise<ExitCode> {
   try {
     const outcome = await followStart(session, start.replica, { onChange, signal: start.signal });
     progress.end();
-    if (outcome.kind === "failed") throw await failure(session, name, outcome.reason);
+    if (outcome.kind === "failed") throw await failure(session, name, outcome);
     await session.terminal.print(name);
     return EXIT.ok;
   } catch (error) {
@@ -103,14 +103,15 @@ async function stay(io: Io, session: Session, start: Start): Promise<ExitCode> {
   }
 }
 
-async function failure(session: Session, name: string, reason: string): Promise<CliError> {
-  for (const line of await lastLines(session, name)) await session.terminal.note(`  ${line}`);
-  return new CliError(EXIT.startFailed, `${name} did not start: ${reason}`, {
-    hint: startHint(reason, name),
-  });
+async function failure(session: Session, name: string, start: FailedStart): Promise<CliError> {
+  const lines = start.lastLines ?? (await readLog(session, name));
+  for (const line of lines.slice(-LOG_LINES)) await session.terminal.note(`  ${line}`);
+  const more = start.lastLines === undefined ? `logs ${name} --tail 1000` : "events";
+  const hint = startHint(start.reason) ?? `More: aim-engine ${more}`;
+  return new CliError(EXIT.startFailed, `${name} did not start: ${start.reason}`, { hint });
 }
 
-async function lastLines({ client }: Session, name: string): Promise<readonly string[]> {
+async function readLog({ client }: Session, name: string): Promise<readonly string[]> {
   const path = `api/replicas/${encodeURIComponent(name)}/logs?tail=${LOG_LINES}`;
   const texts: string[] = [];
   try {

@@ -1,5 +1,5 @@
 // logs: the output of a replica, named by itself or by a model that only it serves.
-import { logLineAnswer, modelsAnswer, readAnswer, replicasAnswer } from "../answers.ts";
+import { logLineAnswer, modelsAnswer, readAnswer, replicasAnswer, type ModelAnswer } from "../answers.ts";
 import { EXIT, type ExitCode } from "../exit-codes.ts";
 import { CliError, failedWith } from "../failure.ts";
 import type { Io } from "../io.ts";
@@ -15,39 +15,52 @@ export interface LogsOptions {
 export function logs(io: Io, name: string, options: LogsOptions): Promise<ExitCode> {
   return withGateway(io, async (session) => {
     try {
-      await show(session, name, options);
+      await showReplica(session, name, options);
     } catch (error) {
       if (!failedWith(error, EXIT.notFound)) throw error;
-      const replica = await servingReplica(session, name);
-      if (replica === undefined) throw await suggestName(session, error, name);
-      await show(session, replica, options);
+      const model = await findModel(session, name);
+      if (model === undefined) throw await suggestName(session, error, name);
+      await showModel(session, model, options);
     }
     return EXIT.ok;
   });
 }
 
-async function show({ client, terminal }: Session, replica: string, options: LogsOptions): Promise<void> {
+async function showReplica({ client, terminal }: Session, name: string, options: LogsOptions): Promise<void> {
   const query = `tail=${options.tail}${options.follow ? "&follow=true" : ""}`;
-  const path = `api/replicas/${encodeURIComponent(replica)}/logs?${query}`;
+  const path = `api/replicas/${encodeURIComponent(name)}/logs?${query}`;
   for await (const line of client.lines(path, "application/x-ndjson")) {
     const entry = readAnswer(logLineAnswer, JSON.parse(line));
-    if ("error" in entry) throw new CliError(EXIT.failure, `the log of ${replica} broke off: ${entry.error.message}`);
+    if ("error" in entry) {
+      throw new CliError(EXIT.failure, `the log of ${name} broke off: ${entry.error.message}`, {
+        hint: "Show what there is without --follow.",
+      });
+    }
     await terminal.print(options.json ? line : entry.text);
   }
 }
 
-/** The one replica of the model; undefined when there is no such model. */
-async function servingReplica({ client }: Session, name: string): Promise<string | undefined> {
+async function findModel({ client }: Session, name: string): Promise<ModelAnswer | undefined> {
   const { models } = readAnswer(modelsAnswer, await client.get("api/models"));
-  const model = models.find((candidate) => candidate.model === name || candidate.aliases.includes(name));
-  if (model === undefined) return undefined;
-  const { replicas } = readAnswer(replicasAnswer, await client.get("api/replicas"));
-  const [first, ...others] = replicas.filter((replica) => replica.model === model.model);
-  if (first === undefined) {
-    const hint = `Start it with: aim-engine launch ${name}`;
-    throw new CliError(EXIT.notFound, `${name} has no replica and so no log`, { hint });
+  return models.find(({ model, aliases }) => model === name || aliases.includes(name));
+}
+
+/** The log of its one replica; where there is none, what is left of a start that failed. */
+async function showModel(session: Session, { model, lastLines }: ModelAnswer, options: LogsOptions): Promise<void> {
+  const { replicas } = readAnswer(replicasAnswer, await session.client.get("api/replicas"));
+  const names = replicas.filter((replica) => replica.model === model).map(({ name }) => name);
+  const [only, ...others] = names;
+  if (others.length > 0) {
+    const hint = "Name one of them.";
+    throw new CliError(EXIT.usage, `${model} has several replicas: ${names.join(", ")}`, { hint });
   }
-  if (others.length === 0) return first.name;
-  const names = [first, ...others].map((replica) => replica.name).join(", ");
-  throw new CliError(EXIT.usage, `${name} has several replicas: ${names}`, { hint: "Name one of them." });
+  if (only !== undefined) return showReplica(session, only, options);
+  if (lastLines.length === 0) {
+    const hint = `Start it with: aim-engine launch ${model}`;
+    throw new CliError(EXIT.notFound, `${model} has no replica and so no log`, { hint });
+  }
+  await session.terminal.note(`${model} is not running; its last start failed with these lines:`);
+  for (const text of lastLines.slice(Math.max(0, lastLines.length - options.tail))) {
+    await session.terminal.print(options.json ? JSON.stringify({ text }) : text);
+  }
 }

@@ -26,7 +26,9 @@ export function recipes(io: Io, options: { readonly json?: boolean }): Promise<E
       recipe.profiles.map((profile) => `${profile.gpus}${profile.default ? "*" : ""}`).join(", "),
     ]);
     await terminal.print(table(HEADS, rows));
-    for (const { file, message } of problems) await terminal.note(`${file} cannot be used: ${message}`);
+    for (const { file, message } of problems) {
+      await terminal.note(`cannot be used: ${message.includes(file) ? message : `${file}: ${message}`}`);
+    }
     return EXIT.ok;
   });
 }
