@@ -41,9 +41,7 @@ const gpu = z.strictObject({
 });
 
 export const configSchema = z.strictObject({
-  listen: address
-    .default({ host: "127.0.0.1", port: 8000 })
-    .describe("Address to listen on; anything but loopback needs apiKeys."),
+  listen: address.prefault("127.0.0.1:8000").describe("Address to listen on; anything but loopback needs apiKeys."),
   installation: z
     .string()
     .regex(/^[a-z0-9][a-z0-9_.-]{0,40}$/, "expected lower-case letters, digits, '.', '_' or '-', at most 41")
@@ -55,25 +53,25 @@ export const configSchema = z.strictObject({
     .default("recipes")
     .describe("Folder of recipes, or several."),
   stateDir: z.string().default(".aim-engine").describe("Caches that may be deleted."),
-  logDir: z.string().default(".aim-engine/logs").describe("Output of replicas on the process runtime."),
-  keepAlive: duration.default(300_000).describe("Idle time before a model is unloaded, for recipes that say nothing."),
-  maxHold: duration.default(600_000).describe("Longest wait for a model of a request that is not streamed."),
-  maxStreamHold: duration.default(3_600_000).describe("Longest wait for a model of a streamed request."),
-  startTimeout: duration.default(1_800_000).describe("Longest time from start to ready, for recipes that say nothing."),
+  logDir: z.string().optional().describe("Output of replicas; `logs` in stateDir unless given."),
+  keepAlive: duration.prefault("5m").describe("Idle time before a model is unloaded, for recipes that say nothing."),
+  maxHold: duration.prefault("10m").describe("Longest wait for a model of a request that is not streamed."),
+  maxStreamHold: duration.prefault("1h").describe("Longest wait for a model of a streamed request."),
+  startTimeout: duration.prefault("30m").describe("Longest time from start to ready, for recipes that say nothing."),
   stopGrace: duration
-    .default(60_000)
+    .prefault("1m")
     .describe("How long a replica may take to end by itself; ROCm engines need at least 30s."),
   drainTimeout: duration
-    .default(30_000)
+    .prefault("30s")
     .describe("How long requests in flight may take to finish when the gateway stops."),
-  maxBody: size.default(64 * 2 ** 20).describe("Largest request body."),
+  maxBody: size.prefault("64m").describe("Largest request body."),
   maxWaiting: z.int().min(1).default(1000).describe("Most requests that may wait for one model."),
-  maxWaitingBytes: size.default(512 * 2 ** 20).describe("Most request bytes held by waiting requests, of all models."),
+  maxWaitingBytes: size.prefault("512m").describe("Most request bytes held by waiting requests, of all models."),
   timeouts: z
     .strictObject({
-      connect: duration.default(2_000).describe("Connecting to a replica."),
-      firstByte: duration.default(1_800_000).describe("From the request to the first byte of a replica's answer."),
-      idle: duration.default(300_000).describe("Silence within an answer."),
+      connect: duration.prefault("2s").describe("Connecting to a replica."),
+      firstByte: duration.prefault("30m").describe("From the request to the first byte of a replica's answer."),
+      idle: duration.prefault("5m").describe("Silence within an answer."),
     })
     .prefault({})
     .describe("Limits of one request."),
@@ -102,7 +100,7 @@ export const configSchema = z.strictObject({
         .describe("What becomes of its replicas when the gateway stops: keep (adopted later) or stop."),
       sysRoot: z.string().default("/sys").describe("Where GPUs are discovered."),
       devRoot: z.string().default("/dev").describe("Where the device nodes of GPUs are."),
-      shm: size.default(16 * 2 ** 30).describe("Shared memory of replicas with GPUs."),
+      shm: size.prefault("16g").describe("Shared memory of replicas with GPUs."),
     })
     .prefault({})
     .describe("The docker runtime."),

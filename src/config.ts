@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
 import { configSchema, parseListen, type Settings } from "./config-schema.ts";
-import { checkSchema } from "./catalog/schema-findings.ts";
-import { parseYaml, type Finding } from "./catalog/yaml-source.ts";
+import { checkSchema } from "./lib/schema-findings.ts";
+import { parseYaml, type Finding } from "./lib/yaml-source.ts";
 import { AimError } from "./errors.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -12,7 +12,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export { parseListen } from "./config-schema.ts";
 
 /** The checked configuration: durations in ms, sizes in bytes, paths absolute. */
-export interface Config extends Omit<Settings, "recipes"> {
+export interface Config extends Omit<Settings, "recipes" | "logDir"> {
+  readonly logDir: string;
   readonly recipes: readonly string[];
   /** Where it came from; undefined when only defaults are used. */
   readonly file: string | undefined;
@@ -44,7 +45,7 @@ export async function loadConfig(file: string | undefined, env: Environment = pr
     listen,
     recipes: [settings.recipes].flat().map(absolute),
     stateDir: absolute(settings.stateDir),
-    logDir: absolute(settings.logDir),
+    logDir: absolute(settings.logDir ?? `${settings.stateDir}/logs`),
     images: { ...DEFAULT_IMAGES, ...vllmImage(env), ...settings.images },
     file: path,
     processEnvironment: Object.fromEntries(INHERITED.flatMap((name) => pairOf(name, env[name]))),

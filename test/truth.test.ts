@@ -1,0 +1,59 @@
+// What the docs say is so: paths exist, every folder is on the map, examples parse, every source file says what it is.
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { loadCatalog } from "../src/catalog/catalog.ts";
+import { loadConfig } from "../src/config.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const DOCS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md", "docs/glossary.md"];
+
+const read = (path: string) => readFile(join(ROOT, path), "utf8");
+
+describe("the docs", () => {
+  it.each(DOCS)("%s links to files that are there", async (doc) => {
+    const links = [...(await read(doc)).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(([, link]) => link ?? "");
+    const missing = links.filter((link) => !existsSync(join(ROOT, dirname(doc), link)));
+    expect(missing).toEqual([]);
+  });
+
+  it("the map names only what is there, and every folder of src", async () => {
+    const named = [...(await read("docs/architecture.md")).matchAll(/`((?:src|test|scripts|recipes)\/[\w./-]*)`/g)].map(
+      ([, path]) => path ?? "",
+    );
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+    const entries = await readdir(join(ROOT, "src"), { withFileTypes: true });
+    const expected = entries.map((entry) => (entry.isDirectory() ? `src/${entry.name}/` : `src/${entry.name}`));
+    expect(expected.filter((path) => !named.includes(path))).toEqual([]);
+  });
+
+  it("npm scripts that the docs name exist", async () => {
+    const { scripts } = JSON.parse(await read("package.json"));
+    const texts = await Promise.all(DOCS.map(read));
+    const named = texts.flatMap((text) => [...text.matchAll(/npm run (\w[\w:-]*)/g)].map(([, script]) => script ?? ""));
+    expect(named.filter((script) => !(script in scripts))).toEqual([]);
+  });
+});
+
+describe("what is shipped", () => {
+  it("config.yaml is valid, and so is every example in it", async () => {
+    await expect(loadConfig(join(ROOT, "config.yaml"), {})).resolves.toMatchObject({ listen: { port: 8000 } });
+  });
+
+  it("every recipe can be used", async () => {
+    const catalog = await loadCatalog([join(ROOT, "recipes")]);
+    expect(catalog.problems).toEqual([]);
+    expect(catalog.resolve("demo")).toBe("demo");
+  });
+
+  it("every source file says in its first line what it is", async () => {
+    const files = (await readdir(join(ROOT, "src"), { recursive: true })).filter((file) => file.endsWith(".ts"));
+    const silent: string[] = [];
+    for (const file of files) {
+      const [first = ""] = (await read(`src/${file}`)).split("\n");
+      if (!/^(\/\/ |\/\*\*|#!)/.test(first)) silent.push(file);
+    }
+    expect(silent).toEqual([]);
+  });
+});
