@@ -8,8 +8,8 @@ import { parsePrecision } from "./precision.ts";
 import { gpuCount, type Reading } from "./reading.ts";
 import { PRECISIONS, type Engine, type Profile, type Recipe } from "./recipe.ts";
 import { exactNumber, modelName } from "./recipe-schema.ts";
-import { checkSchema } from "./schema-findings.ts";
-import type { Finding } from "./yaml-source.ts";
+import { checkSchema } from "../lib/schema-findings.ts";
+import type { Finding } from "../lib/yaml-source.ts";
 
 const text = z.string({ error: "expected text" }).min(1, { error: "expected text, found nothing" });
 const switchWord = z.union([z.boolean(), z.stringbool({ truthy: ["true"], falsy: ["false"] })], {

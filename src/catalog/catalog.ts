@@ -3,10 +3,10 @@ import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { AimError, messageOf } from "../errors.ts";
 import { settleNames } from "./name-conflicts.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../lib/nearest.ts";
 import type { ModelId, Recipe, RecipeId } from "./recipe.ts";
 import { parseRecipeFile, type RecipeFile, type RecipeProblem } from "./recipe-file.ts";
-import { MAX_YAML_BYTES } from "./yaml-source.ts";
+import { MAX_YAML_BYTES } from "../lib/yaml-source.ts";
 
 /** A model and its other names. */
 export interface CatalogModel {

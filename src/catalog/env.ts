@@ -1,6 +1,6 @@
 // Environment variables that a recipe may not set, and why.
 import type { RuntimeName } from "./recipe.ts";
-import type { Finding } from "./yaml-source.ts";
+import type { Finding } from "../lib/yaml-source.ts";
 
 const WHICH_GPUS = "which GPUs a replica sees is decided when it is started";
 const ALWAYS: Readonly<Record<string, string>> = {

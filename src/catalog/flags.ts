@@ -1,6 +1,6 @@
 // Command-line flags of engines: read from both forms of `args`, merged, and checked against what only we may set.
 import type { Engine } from "./recipe.ts";
-import type { Finding } from "./yaml-source.ts";
+import type { Finding } from "../lib/yaml-source.ts";
 
 export type FlagValue = string | number | boolean | readonly (string | number)[];
 export type ArgsInput = Readonly<Record<string, FlagValue>> | readonly string[];

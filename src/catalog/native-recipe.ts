@@ -7,8 +7,8 @@ import { withHash } from "./hash.ts";
 import { gpuCount, type Reading } from "./reading.ts";
 import type { Profile, Recipe } from "./recipe.ts";
 import { RECIPE_ID, RECIPE_ID_RULE, recipeSchema, type RecipeDraft } from "./recipe-schema.ts";
-import { checkSchema } from "./schema-findings.ts";
-import type { Finding } from "./yaml-source.ts";
+import { checkSchema } from "../lib/schema-findings.ts";
+import type { Finding } from "../lib/yaml-source.ts";
 
 /** Reads what a file of our own format holds. */
 export function readNativeRecipe(file: string, value: unknown): Reading {

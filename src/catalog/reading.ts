@@ -1,6 +1,6 @@
 // What the readers of both recipe formats have in common.
 import type { Recipe } from "./recipe.ts";
-import type { Finding } from "./yaml-source.ts";
+import type { Finding } from "../lib/yaml-source.ts";
 
 /** What a file yields: its recipes, or everything that is wrong with it. */
 export interface Reading {

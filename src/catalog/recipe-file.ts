@@ -3,7 +3,7 @@ import { isAimRecipe, readAimRecipe } from "./aim-recipe.ts";
 import { readNativeRecipe } from "./native-recipe.ts";
 import type { Reading } from "./reading.ts";
 import type { Recipe } from "./recipe.ts";
-import { MAX_YAML_BYTES, parseYaml, type Finding } from "./yaml-source.ts";
+import { MAX_YAML_BYTES, parseYaml, type Finding } from "../lib/yaml-source.ts";
 
 /** A recipe file that could not be used; `message` begins with file, line and column. */
 export interface RecipeProblem {

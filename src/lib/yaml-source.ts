@@ -1,6 +1,5 @@
 // A YAML text as data that remembers where each value stands, so that a fault can be shown at its line and column.
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument, type Document } from "yaml";
-import { messageOf } from "../errors.ts";
 
 /** Something wrong at a place inside a file. */
 export interface Finding {
@@ -21,7 +20,7 @@ export interface YamlSource {
   position(path: readonly PropertyKey[], at?: "key"): Position;
 }
 
-/** A text that is no YAML, or that no person wrote. */
+/** A text that is no YAML, or one that no person wrote. */
 export interface YamlFault extends Position {
   readonly message: string;
 }
@@ -37,7 +36,7 @@ const OPTIONS = { schema: "core", resolveKnownTags: false, prettyErrors: false, 
 export function parseYaml(text: string): { readonly source: YamlSource } | { readonly faults: YamlFault[] } {
   const fault = (message: string, at: Position = { line: 1, col: 1 }) => ({ faults: [{ ...at, message }] });
   const tooDeep = findDeepNesting(text);
-  if (tooDeep !== undefined) return fault("nested too deeply for a recipe", tooDeep);
+  if (tooDeep !== undefined) return fault("nested too deeply", tooDeep);
   const lines = new LineCounter();
   try {
     const document = parseDocument(text, { ...OPTIONS, lineCounter: lines });
@@ -50,7 +49,7 @@ export function parseYaml(text: string): { readonly source: YamlSource } | { rea
     return { source: { value, position: (path, at) => positionOf(lines, offsetOf(document, path, at)) } };
   } catch (error) {
     // What the parser throws instead of collecting it: an alias without its anchor, or too many of them.
-    return fault(messageOf(error));
+    return fault(error instanceof Error ? error.message : String(error));
   }
 }
 
