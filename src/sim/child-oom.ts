@@ -10,17 +10,21 @@ const HOG = `
   process.kill(process.pid, "SIGKILL");
 `;
 
-/** After the child's death the engine makes no step any more, and says nothing about it. */
-export function scheduleChildOom({ options, clock, engine }: Core): Timer {
+/** After the child's death the engine makes no step any more, and nobody but the log is told. */
+export function scheduleChildOom({ options, clock, engine, log }: Core): Timer {
   const { childOom, childOomMib } = options.knobs;
   let stopped = false;
   let kill = () => {};
   const timer = clock.setTimer((childOom ?? Infinity) * 1000, () => {
     const child = spawn(process.execPath, ["-e", HOG, String(childOomMib)], { stdio: "ignore" });
     kill = () => child.kill("SIGKILL");
+    const onDeath = () => {
+      engine.pause();
+      log.warn("The simulated engine's child was killed.");
+    };
+    child.once("exit", onDeath);
     // A child that cannot be started is as dead as one that was killed.
-    child.once("error", () => engine.pause());
-    child.once("exit", () => engine.pause());
+    child.once("error", onDeath);
     if (stopped) kill();
   });
   return {

@@ -9,6 +9,9 @@ import { EngineMetrics } from "./metrics.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { SleepMode } from "./sleep-mode.ts";
 
+/** What `vllm --version` and GET /version say; the suffix keeps anybody from taking it for the real one. */
+export const VERSION = "0.22.0+sim";
+
 /** What the simulation takes from outside. */
 export interface World {
   readonly clock: Clock;

@@ -114,7 +114,7 @@ export function readServeOptions(argv: readonly string[], env: Env): ServeOption
     names: knobs.badModels ? ["another-model"] : names,
     host: flags.text("host"),
     port: flags.integer("port", { min: 0, max: 65_535 }) ?? 8000,
-    apiKeys: [...(parsed.values.get("api-key") ?? []), ...[env["VLLM_API_KEY"] ?? []].flat()],
+    apiKeys: [...(parsed.values.get("api-key") ?? []), env["VLLM_API_KEY"] ?? ""].filter((key) => key !== ""),
     tensorParallelSize: flags.integer("tensor-parallel-size", { min: 1 }) ?? 1,
     maxModelLength: flags.length("max-model-len"),
     maxSequences: flags.integer("max-num-seqs", { min: 1 }) ?? 256,

@@ -126,8 +126,14 @@ export class Generation {
     return {
       promptTokens: prompts.reduce((total, prompt) => total + prompt.length, 0),
       completionTokens: this.#said,
-      cachedTokens: this.#tickets.reduce((total, ticket) => total + ticket.cachedTokens, 0),
+      cachedTokens: this.#cachedTokens(),
     };
+  }
+
+  /** Each prompt counts once, by its first choice: the others of it always find a part in the cache. */
+  #cachedTokens(): number {
+    const firsts = this.#tickets.filter((_, index) => index % this.#call.choicesPerPrompt === 0);
+    return firsts.reduce((total, ticket) => total + ticket.cachedTokens, 0);
   }
 
   #outcome(): Outcome {

@@ -1,9 +1,8 @@
 // The log of a load, spread over its time: the lines by which others tell how far an engine has come.
 import { type Clock, sleep } from "../lib/clock.ts";
-import { cacheTokensOf, maxModelLengthOf } from "./core.ts";
+import { cacheTokensOf, maxModelLengthOf, VERSION } from "./core.ts";
 import type { ServeOptions } from "./flags.ts";
 import { type Log, prefixOf, type Speaker } from "./log.ts";
-import { VERSION } from "./ops.ts";
 
 /** Something that happens at a share (0 to 1) of the load time. */
 interface Step {
@@ -20,6 +19,8 @@ const SHARDS = 4;
 /** The weights take that share of the time, from 5 % on. */
 const WEIGHTS_SHARE = 0.5;
 const GRAPH_SIZES = 20;
+/** A pending timer, unlike none, keeps the process alive. */
+const FOREVER_SECONDS = 1e12;
 
 /** Plays the load; resolves with the failure that ends it, and rejects when the signal aborts. */
 export async function load(
@@ -29,22 +30,24 @@ export async function load(
   signal: AbortSignal,
 ): Promise<LoadFailure | undefined> {
   const startedAt = clock.now();
-  const loadMs = options.knobs.loadSeconds * 1000;
-  const crashAt = startedAt + (options.knobs.crashBeforeReady ?? Infinity) * 1000;
-  const steps = stepsOf(options);
-  for (const step of steps) {
-    const due = startedAt + step.at * loadMs;
-    await sleep(clock, Math.max(0, Math.min(due, crashAt) - clock.now()), signal);
-    if (due >= crashAt) return crash(options, log);
+  const { loadSeconds, crashBeforeReady, neverReady } = options.knobs;
+  const reach = async (seconds: number) => {
+    const wait = startedAt + seconds * 1000 - clock.now();
+    // Not for a wait of nothing: each timer takes a millisecond, and a load of no seconds has fifty steps.
+    if (wait > 0) await sleep(clock, wait, signal);
+  };
+  const mayLast = crashBeforeReady ?? FOREVER_SECONDS;
+  for (const step of stepsOf(options)) {
+    if (step.at * loadSeconds >= mayLast) break;
+    await reach(step.at * loadSeconds);
     step.say(log);
   }
   const failure = startupFailure(options);
-  if (failure !== undefined) return fail(log, failure, 1);
-  // A crash that is later than the load comes before ready all the same.
-  const rest = options.knobs.neverReady ? Infinity : startedAt + loadMs;
-  const end = Number.isFinite(crashAt) ? crashAt : rest;
-  await sleep(clock, Math.max(0, end - clock.now()), signal);
-  return Number.isFinite(crashAt) ? crash(options, log) : undefined;
+  if (failure !== undefined && mayLast > loadSeconds) return fail(log, failure, 1);
+  // A crash that is due later than the load comes before ready all the same.
+  const succeeds = crashBeforeReady === undefined && !neverReady;
+  await reach(succeeds ? loadSeconds : mayLast);
+  return succeeds ? undefined : crash(options, log);
 }
 
 function crash({ knobs }: ServeOptions, log: Log): LoadFailure {

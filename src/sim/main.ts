@@ -2,10 +2,10 @@
 import { isAimError } from "../errors.ts";
 import { systemClock } from "../lib/clock.ts";
 import { systemRandom } from "../lib/random.ts";
+import { VERSION } from "./core.ts";
 import { readServeOptions } from "./flags.ts";
 import { knobHelp } from "./knobs.ts";
 import { Log } from "./log.ts";
-import { VERSION } from "./ops.ts";
 import { Interruption, serve } from "./serve.ts";
 
 const USAGE = "usage: vllm serve [model_tag] [options]\n";
@@ -38,6 +38,8 @@ function textFor(argv: readonly string[]): string | undefined {
 async function run(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<number> {
   const options = readServeOptions(argv, env);
   const stop = new AbortController();
+  // Whoever read the log went away: the engine lives on without a reader.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const log = new Log(
     { out: (text) => void process.stdout.write(text), err: (text) => void process.stderr.write(text) },
     systemClock,

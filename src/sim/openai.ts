@@ -27,7 +27,7 @@ function readChat(body: Fields, context: CallContext): Call {
   if (messages.length === 0) throw badRequest("messages: List should have at least 1 item", "messages");
   const prompts = [encode(chatPrompt(body, messages))];
   const limit = body.get("max_completion_tokens") === undefined ? "max_tokens" : "max_completion_tokens";
-  const choices = body.integer("n", 1) ?? 1;
+  const choices = readChoices(body);
   return {
     id: envelope.id,
     prompts,
@@ -48,11 +48,20 @@ function readCompletion(body: Fields, context: CallContext): Call {
   return {
     id: envelope.id,
     prompts,
-    choicesPerPrompt: body.integer("n", 1) ?? 1,
+    choicesPerPrompt: readChoices(body),
     sampling: { ...sampling, maxTokens },
     stream: body.enabled("stream"),
     dialect: openaiDialect(envelope, readStreamOptions(body, context), TEXT_SHAPE),
   };
+}
+
+/** vLLM's own bound. */
+const MAX_CHOICES = 16_384;
+
+function readChoices(body: Fields): number {
+  const choices = body.integer("n", 1) ?? 1;
+  if (choices > MAX_CHOICES) throw badRequest(`n must be at most ${MAX_CHOICES}, got ${choices}.`, "n");
+  return choices;
 }
 
 /** Prompts of /v1/completions and inputs of /v1/embeddings: text, texts, token ids, or lists of token ids. */

@@ -1,7 +1,7 @@
 // The endpoints that do not generate: health, models, metrics, token counts, sleep.
 import { sleep as pause } from "../lib/clock.ts";
 import { roomAfter, servedName } from "./call.ts";
-import type { Core } from "./core.ts";
+import { type Core, VERSION } from "./core.ts";
 import { contextOf } from "./generate-route.ts";
 import { type Exchange, readFields, send, sendEmpty, sendJson } from "./http.ts";
 import { promptOfMessages } from "./messages.ts";
@@ -10,9 +10,6 @@ import { chatPrompt } from "./openai.ts";
 import type { SleepLevel, SleepPolicy } from "./sleep-mode.ts";
 import { encode } from "./tokens.ts";
 import { badRequest } from "./wire.ts";
-
-/** What `vllm --version` and GET /version say; the suffix keeps anybody from taking it for the real one. */
-export const VERSION = "0.22.0+sim";
 
 /** 200 whatever the engine does, hung or asleep: vLLM only tests a flag. */
 export async function health({ response }: Exchange, core: Core): Promise<void> {

@@ -104,4 +104,6 @@ async function close(server: Server, core: Core): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeAllConnections();
   await closed;
+  // Some turns later the generations learn that their clients are cut off, and say so in the log.
+  while (core.engine.running + core.engine.waiting > 0) await new Promise((resolve) => setImmediate(resolve));
 }
