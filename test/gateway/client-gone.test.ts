@@ -2,7 +2,7 @@ import { createConnection, type Socket } from "node:net";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { until } from "../support/until.ts";
-import { frozenAddress } from "./frozen-listener.ts";
+import { startFrozenListener } from "./frozen-listener.ts";
 import { CHAT, type Gateway, MODEL, startGateway } from "./harness.ts";
 
 /** Sends a chat request over a socket of its own and returns the socket. */
@@ -100,13 +100,17 @@ describe.each([{ stream: true }, { stream: false }])("a client that leaves ($str
   });
 
   it("while the backend is dialled does not wait for the dial", async () => {
-    const gateway = await startGateway({ addresses: [await frozenAddress()] });
+    const frozen = await startFrozenListener();
+    const settings = { connectTimeoutMs: 10_000 };
+    const gateway = await startGateway({ addresses: [frozen.address], settings });
     const socket = await send(gateway, { stream });
     await until(() => gateway.pool.leases.length === 1);
     const leftAt = await leave(socket);
     await expectRecorded(gateway, "connecting");
     expect(performance.now() - leftAt).toBeLessThan(1000);
     expect(gateway.pool.leases[0]!.outcomes).toEqual([{ kind: "client_gone" }]);
+    // The dial may succeed yet; then nothing is sent.
+    expect(await frozen.thaw()).toBe(0);
   });
 });
 

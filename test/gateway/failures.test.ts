@@ -4,7 +4,7 @@ import { badHeader, isUnsendable } from "../../src/gateway/backend-error.ts";
 import { type FakeStream, startFakeBackend } from "../support/fake-backend.ts";
 import { FakeClock } from "../support/clock.ts";
 import { until } from "../support/until.ts";
-import { frozenAddress } from "./frozen-listener.ts";
+import { startFrozenListener } from "./frozen-listener.ts";
 import { MODEL, SETTINGS, startGateway } from "./harness.ts";
 
 /** An address that nobody listens on any more. */
@@ -47,7 +47,7 @@ describe("replicas that cannot be reached", () => {
 
   it("include those that do not even refuse the connection", async () => {
     const live = await startFakeBackend();
-    const addresses = [await frozenAddress(), live.address];
+    const addresses = [(await startFrozenListener()).address, live.address];
     const gateway = await startGateway({ addresses, settings: { connectTimeoutMs: 200 } });
     expect((await gateway.chat()).headers.get("x-aim-replica")).toBe("replica-2");
     expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "unreachable" }]);
@@ -82,6 +82,9 @@ describe("a kept-alive connection that the backend closed", () => {
       const response = await gateway.chat();
       expect([round, response.status]).toEqual([round, 200]);
       await response.text();
+      // The second try went out on a connection of its own, which cannot have been closed in the meantime.
+      const [last, ...earlier] = gateway.backend.requests.map(({ connection }) => connection).reverse();
+      expect(earlier).not.toContain(last);
     }
     expect(gateway.pool.leases.flatMap(({ outcomes }) => outcomes)).toEqual(
       Array.from({ length: 40 }, () => ({ kind: "completed" })),

@@ -13,7 +13,7 @@ async function exchange(url: URL, bytes: string | Buffer, enough?: RegExp): Prom
   let text = "";
   let closed = false;
   socket.on("data", (chunk) => (text += chunk.toString("latin1")));
-  socket.on("error", () => {});
+  socket.on("error", (error) => (text += `<${error.message}>`));
   socket.on("close", () => (closed = true));
   socket.write(bytes);
   await until(() => closed || enough?.test(text) === true, { what: "an answer" });
@@ -112,6 +112,8 @@ describe("bodies", () => {
     const chunk = `1000\r\n${"x".repeat(4096)}\r\n`;
     const answer = await exchange(gateway.url, `${HEAD}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(1000)}`);
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+    // To the end: neither a reset nor a broken pipe came in between.
+    expect(answer).toMatch(/"code":"request_too_large"\}\}$/);
     expect(gateway.pool.asked).toHaveLength(0);
   });
 
