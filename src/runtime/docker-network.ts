@@ -1,44 +1,63 @@
 // The network replicas are attached to: made when it is missing, left in place when we leave.
 import { LABELS } from "../catalog/launch-spec.ts";
-import { LIMITS, ask, type DockerClient } from "./docker-client.ts";
+import { LIMITS, ask, orAborted, type DockerClient } from "./docker-client.ts";
 import { statusOf } from "./docker-errors.ts";
 
 /** The one every Docker Engine has. */
 export const DEFAULT_NETWORK = "bridge";
 
-/** Resolves when a network of that name is there. */
-export async function ensureNetwork(
-  client: DockerClient,
-  name: string,
-  installation: string,
-  signal: AbortSignal,
-): Promise<void> {
-  if (name === DEFAULT_NETWORK || (await exists(client, name, signal))) return;
-  try {
-    await client.call(`create network ${name}`, LIMITS.act, signal, (docker, abortSignal) =>
-      docker.createNetwork({
-        Name: name,
-        Driver: "bridge",
-        // Docker would allow two networks of one name, and containers could then join neither.
-        CheckDuplicate: true,
-        Labels: { [LABELS.installation]: installation },
-        abortSignal,
-      }),
-    );
-  } catch (error) {
-    // Somebody else made it between the look and the creation.
-    if (statusOf(error) !== 409) throw error;
-  }
-}
+export class Network {
+  readonly #client: DockerClient;
+  readonly #name: string;
+  readonly #installation: string;
+  /** Shared by those who need it at once: Docker lets two creations race to two networks of one name, and then uses neither. */
+  #ensuring: Promise<void> | undefined;
 
-async function exists(client: DockerClient, name: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await client.call(`inspect network ${name}`, LIMITS.look, signal, (docker, abortSignal) =>
-      ask(docker, `/networks/${encodeURIComponent(name)}`, abortSignal),
-    );
-    return true;
-  } catch (error) {
-    if (statusOf(error) === 404) return false;
-    throw error;
+  constructor(client: DockerClient, name: string, installation: string) {
+    this.#client = client;
+    this.#name = name;
+    this.#installation = installation;
+  }
+
+  /** Resolves when it is there. */
+  async ensure(signal: AbortSignal): Promise<void> {
+    if (this.#name === DEFAULT_NETWORK) return;
+    this.#ensuring ??= this.#lookOrMake().finally(() => {
+      this.#ensuring = undefined;
+    });
+    await orAborted(this.#ensuring, signal);
+  }
+
+  /** Not aborted by one of those who wait; each call is bounded. */
+  async #lookOrMake(): Promise<void> {
+    const { signal } = new AbortController();
+    if (await this.#exists(signal)) return;
+    try {
+      await this.#client.call(`create network ${this.#name}`, LIMITS.act, signal, (docker, abortSignal) =>
+        docker.createNetwork({
+          Name: this.#name,
+          Driver: "bridge",
+          CheckDuplicate: true,
+          Labels: { [LABELS.installation]: this.#installation },
+          abortSignal,
+        }),
+      );
+    } catch (error) {
+      // Another process made it between the look and the creation.
+      if (statusOf(error) !== 409) throw error;
+    }
+  }
+
+  async #exists(signal: AbortSignal): Promise<boolean> {
+    const path = `/networks/${encodeURIComponent(this.#name)}`;
+    try {
+      await this.#client.call(`inspect network ${this.#name}`, LIMITS.look, signal, (docker, abortSignal) =>
+        ask(docker, path, abortSignal),
+      );
+      return true;
+    } catch (error) {
+      if (statusOf(error) === 404) return false;
+      throw error;
+    }
   }
 }

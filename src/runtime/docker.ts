@@ -12,7 +12,7 @@ import { accessTo } from "./docker-devices.ts";
 import { notUnderstood, statusOf } from "./docker-errors.ts";
 import { watchContainers } from "./docker-events.ts";
 import { readLogLines } from "./docker-frames.ts";
-import { DEFAULT_NETWORK, ensureNetwork } from "./docker-network.ts";
+import { DEFAULT_NETWORK, Network } from "./docker-network.ts";
 import { toObserved } from "./docker-observe.ts";
 import { Images } from "./docker-pull.ts";
 import { Starter } from "./docker-start.ts";
@@ -53,6 +53,7 @@ export class DockerDriver implements RuntimeDriver {
   readonly #context: CreateContext;
   readonly #client: DockerClient;
   readonly #containers: Containers;
+  readonly #network: Network;
   readonly #images: Images;
   readonly #starter: Starter;
   readonly #closing = new AbortController();
@@ -66,6 +67,7 @@ export class DockerDriver implements RuntimeDriver {
     this.#context = { installation, network, publish, binds };
     this.#client = new DockerClient(options);
     this.#containers = new Containers(this.#client, clock, { network, publish });
+    this.#network = new Network(this.#client, network, installation);
     this.#images = new Images(this.#client, clock);
     this.#starter = new Starter(this.#containers, clock);
   }
@@ -85,22 +87,13 @@ export class DockerDriver implements RuntimeDriver {
     return gpus.map(({ renderNode: _renderNode, ...gpu }) => gpu);
   }
 
-  async start(
-    spec: LaunchSpec,
-    observe: (phase: StartPhase) => void,
-    signal: AbortSignal,
-  ): Promise<BackendRef> {
+  async start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
     signal.throwIfAborted();
-    const { installation, network } = this.#context;
-    const name = `${installation}-${spec.replica}`;
+    const name = `${this.#context.installation}-${spec.replica}`;
     const devices = await accessTo(spec.gpus, this.#options.devices);
     const body = createBody(spec, this.#context, devices);
-    await this.#images.ensure(
-      body.Image ?? "",
-      (progress) => observe({ kind: "pulling", ...progress }),
-      signal,
-    );
-    await ensureNetwork(this.#client, network, installation, signal);
+    await this.#images.ensure(body.Image ?? "", (progress) => observe({ kind: "pulling", ...progress }), signal);
+    await this.#network.ensure(signal);
     return this.#starter.start({ name, body }, observe, signal);
   }
 
@@ -138,15 +131,11 @@ export class DockerDriver implements RuntimeDriver {
     void watchContainers(deps, onHint, this.#untilClosed(signal));
   }
 
-  async *logs(
-    ref: BackendRef,
-    options: LogOptions,
-    signal: AbortSignal,
-  ): AsyncGenerator<LogLine, void, undefined> {
+  async *logs(ref: BackendRef, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine, void, undefined> {
     const ended = this.#untilClosed(signal);
     try {
       const found = await this.#containers.inspect(ref.id, ended);
-      if (found === undefined || found.ref.name !== ref.name) return;
+      if (found === undefined) return;
       const stream = await this.#openLogs(ref, options, ended);
       for await (const line of readLogLines(stream, found)) {
         if (ended.aborted) return;
@@ -219,9 +208,7 @@ const statsAnswer = z.object({
   // Empty for a container that does not run.
   memory_stats: z.object({
     usage: z.number().default(0),
-    stats: z
-      .object({ inactive_file: z.number().optional(), total_inactive_file: z.number().optional() })
-      .default({}),
+    stats: z.object({ inactive_file: z.number().optional(), total_inactive_file: z.number().optional() }).default({}),
   }),
   cpu_stats: z.object({ cpu_usage: z.object({ total_usage: z.number() }) }),
 });
