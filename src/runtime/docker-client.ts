@@ -82,9 +82,7 @@ export class DockerClient {
 
   /** Rejects with `runtime_unavailable` and a remedy when Docker does not answer. */
   async ping(signal: AbortSignal): Promise<void> {
-    await this.call("tell its version", LIMITS.look, signal, (docker, aborting) =>
-      ask(docker, "/version", aborting),
-    );
+    await this.call("tell its version", LIMITS.look, signal, (docker, aborting) => ask(docker, "/version", aborting));
   }
 
   /** Cuts whatever is under way. */
@@ -97,13 +95,9 @@ export class DockerClient {
     if (apiVersion !== undefined) return this.#connect(`v${apiVersion}`);
     const answer = versionAnswer.safeParse(await ask(this.#connect(undefined), "/version", signal));
     if (!answer.success)
-      throw new AimError(
-        "runtime_unavailable",
-        "what answers on Docker's socket does not speak Docker's API",
-        {
-          cause: answer.error,
-        },
-      );
+      throw new AimError("runtime_unavailable", "what answers on Docker's socket does not speak Docker's API", {
+        cause: answer.error,
+      });
     return this.#connect(`v${chooseVersion(answer.data.MinAPIVersion, answer.data.ApiVersion)}`);
   }
 

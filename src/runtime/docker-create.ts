@@ -23,11 +23,7 @@ export interface CreateContext {
 }
 
 /** Throws `runtime_failed` for a spec that no container can be made of. */
-export function createBody(
-  spec: LaunchSpec,
-  context: CreateContext,
-  devices: DeviceAccess,
-): ContainerCreateOptions {
+export function createBody(spec: LaunchSpec, context: CreateContext, devices: DeviceAccess): ContainerCreateOptions {
   const { image } = spec;
   if (image === undefined)
     throw new AimError("runtime_failed", `replica ${spec.replica} names no image; give its recipe one`);

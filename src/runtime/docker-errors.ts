@@ -5,9 +5,7 @@ import { classifyFailure } from "./progress.ts";
 
 /** The HTTP status Docker refused with, when it did. */
 export function statusOf(error: unknown): number | undefined {
-  return error instanceof AimError && typeof error.data["status"] === "number"
-    ? error.data["status"]
-    : undefined;
+  return error instanceof AimError && typeof error.data["status"] === "number" ? error.data["status"] : undefined;
 }
 
 /** True when Docker took the request but its answer never came: what was asked for may have happened. */
@@ -36,8 +34,7 @@ export function notUnderstood(task: string, cause?: unknown): AimError {
 export async function explain(error: unknown, task: string, socketPath: string): Promise<AimError> {
   if (error instanceof AimError) return error;
   if (!(error instanceof Error)) return new AimError("runtime_failed", `cannot ${task}: ${String(error)}`);
-  if ("statusCode" in error && typeof error.statusCode === "number")
-    return refused(error, error.statusCode, task);
+  if ("statusCode" in error && typeof error.statusCode === "number") return refused(error, error.statusCode, task);
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   const unreachable = await whyUnreachable(code, socketPath);
   if (unreachable !== undefined)

@@ -23,11 +23,7 @@ const HEALTHY_MS = 10_000;
  * Calls `onHint` at each event, and whenever the stream was (re)opened, since events may have been missed until then:
  * that is why no position in the stream is kept. Resolves when the signal aborts; never rejects.
  */
-export async function watchContainers(
-  deps: WatchDeps,
-  onHint: () => void,
-  signal: AbortSignal,
-): Promise<void> {
+export async function watchContainers(deps: WatchDeps, onHint: () => void, signal: AbortSignal): Promise<void> {
   let pauseMs = FIRST_PAUSE_MS;
   while (!signal.aborted) {
     const openedAt = deps.clock.now();

@@ -51,8 +51,7 @@ export function readInspect(answer: unknown, reach: Reach): Inspected | undefine
   if (!parsed.success) return undefined;
   const { Id, Name, State, Config, NetworkSettings } = parsed.data;
   const state = readState(State.Status);
-  const address =
-    state === "running" || state === "unresponsive" ? readAddress(NetworkSettings, reach) : undefined;
+  const address = state === "running" || state === "unresponsive" ? readAddress(NetworkSettings, reach) : undefined;
   const startedAt = Date.parse(State.StartedAt);
   return {
     ref: { id: Id, name: Name.replace(/^\//, "") },
@@ -96,9 +95,7 @@ function readAddress(settings: Settings, reach: Reach): URL | undefined {
   }
   const networks = settings.Networks ?? {};
   // One adopted from before the setting changed is on another network.
-  const chosen = [networks[reach.network], ...Object.values(networks)].find(
-    (one) => (one?.IPAddress ?? "") !== "",
-  );
+  const chosen = [networks[reach.network], ...Object.values(networks)].find((one) => (one?.IPAddress ?? "") !== "");
   return chosen === undefined ? undefined : new URL(`http://${chosen.IPAddress}:${ENGINE_PORT}`);
 }
 

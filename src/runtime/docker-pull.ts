@@ -17,7 +17,11 @@ interface Pull {
   readonly done: Promise<void>;
   readonly watchers: Set<(progress: PullProgress) => void>;
   readonly cancel: AbortController;
+  /** For those who join later. */
+  latest: PullProgress;
 }
+
+const NOTHING_YET: PullProgress = { doneBytes: 0, totalBytes: undefined };
 
 export class Images {
   readonly #client: DockerClient;
@@ -37,6 +41,7 @@ export class Images {
     const watcher = (progress: PullProgress) => observe(progress);
     pull.watchers.add(watcher);
     try {
+      watcher(pull.latest);
       await orAborted(pull.done, signal);
     } finally {
       pull.watchers.delete(watcher);
@@ -48,9 +53,15 @@ export class Images {
     const cancel = new AbortController();
     const watchers: Pull["watchers"] = new Set();
     const report = (progress: PullProgress) => {
+      pull.latest = progress;
       for (const watcher of watchers) watcher(progress);
     };
-    const pull = { done: this.#pull(image, report, cancel.signal), watchers, cancel };
+    const pull: Pull = {
+      done: this.#pull(image, report, cancel.signal),
+      watchers,
+      cancel,
+      latest: NOTHING_YET,
+    };
     this.#pulls.set(image, pull);
     return pull;
   }
@@ -78,12 +89,8 @@ export class Images {
     const silence = new Silence(this.#clock, image, cancel);
     const layers = new LayerSums();
     try {
-      report(layers.progress());
-      const stream = await this.#client.open(
-        task,
-        LIMITS.pullSilence,
-        silence.signal,
-        (docker, abortSignal) => docker.pull(image, { abortSignal }),
+      const stream = await this.#client.open(task, LIMITS.pullSilence, silence.signal, (docker, abortSignal) =>
+        docker.pull(image, { abortSignal }),
       );
       for await (const line of readJsonLines(stream, task)) {
         silence.broken();

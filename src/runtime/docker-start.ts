@@ -79,8 +79,7 @@ export class Starter {
       } catch (error) {
         if (statusOf(error) !== 409 && !isAnswerLost(error)) throw error;
         const inTheWay = await this.#containers.inspect(plan.name, patient());
-        if (inTheWay !== undefined && isRunningFor(plan, inTheWay))
-          return { kind: "running", replica: inTheWay };
+        if (inTheWay !== undefined && isRunningFor(plan, inTheWay)) return { kind: "running", replica: inTheWay };
         if (inTheWay !== undefined) await this.#containers.remove(inTheWay.ref.id, patient());
         if (tries === MAX_TRIES) throw error;
       }
@@ -96,13 +95,10 @@ export class Starter {
   async #requireProgram(id: string, plan: Plan, signal: AbortSignal): Promise<void> {
     const program = plan.body.Entrypoint?.[0] ?? "";
     const created = await this.#containers.inspect(id, signal);
-    const path =
-      created?.env.find((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? DEFAULT_PATH;
+    const path = created?.env.find((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? DEFAULT_PATH;
     // One with a slash is taken as it is, and relative to a folder of the image's that we do not know.
     if (program.includes("/") && !program.startsWith("/")) return;
-    const places = program.startsWith("/")
-      ? [program]
-      : path.split(":").map((folder) => `${folder}/${program}`);
+    const places = program.startsWith("/") ? [program] : path.split(":").map((folder) => `${folder}/${program}`);
     for (const place of places) if (await this.#containers.hasFile(id, place, signal)) return;
     throw new AimError(
       "runtime_failed",
@@ -146,8 +142,7 @@ function isRunningFor(plan: Plan, found: Inspected): boolean {
   const isOurs = found.labels[LABELS.installation] === wanted[LABELS.installation];
   if (!isOurs) throw inTheWay(plan, "was not made by this installation; rename or remove it");
   if (found.state === "created" || found.state === "exited") return false;
-  if (found.state === "unresponsive")
-    throw inTheWay(plan, `is paused; "docker unpause ${plan.name}" or stop it`);
+  if (found.state === "unresponsive") throw inTheWay(plan, `is paused; "docker unpause ${plan.name}" or stop it`);
   if (found.labels[LABELS.recipeHash] !== wanted[LABELS.recipeHash])
     throw inTheWay(plan, "runs from another version of its recipe; stop it first");
   return true;
