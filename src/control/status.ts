@@ -18,6 +18,8 @@ export interface ModelStatus {
   readonly reason?: string;
   /** For API clients. */
   readonly publicReason?: string;
+  /** What the engine said last, when its last start failed; for operators. */
+  readonly lastLines?: readonly string[];
   readonly recipes: readonly string[];
   readonly replicas: number;
   readonly inFlight: number;
@@ -189,7 +191,7 @@ export class Status {
     model: string,
     replicas: readonly Replica[],
     selection: Selection,
-  ): Pick<ModelStatus, "status" | "reason" | "publicReason"> {
+  ): Pick<ModelStatus, "status" | "reason" | "publicReason" | "lastLines"> {
     if (replicas.some((replica) => replica.isServing)) return { status: "ready" };
     const starting = replicas.find((replica) => replica.isStarting);
     if (starting !== undefined) return { status: "starting", reason: starting.reason, publicReason: starting.reason };

@@ -26,10 +26,7 @@ export const systemClock: Clock = {
     let handle: NodeJS.Timeout;
     const arm = () => {
       const remaining = Math.max(0, dueAt - performance.now());
-      handle = setTimeout(
-        () => (remaining > MAX_TIMEOUT_MS ? arm() : callback()),
-        Math.min(remaining, MAX_TIMEOUT_MS),
-      );
+      handle = setTimeout(() => (remaining > MAX_TIMEOUT_MS ? arm() : callback()), Math.min(remaining, MAX_TIMEOUT_MS));
     };
     arm();
     return { cancel: () => clearTimeout(handle) };

@@ -62,8 +62,10 @@ function unknownWord(word: unknown, known: readonly string[]): string {
 /** The keys that the object at `path` may have. */
 function knownKeys(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return knownKeys(schema.unwrap(), path);
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) return knownKeys(schema.unwrap(), path);
   const [step, ...rest] = path;
   if (schema instanceof z.ZodRecord) return knownKeys(schema.valueType, rest);
+  if (schema instanceof z.ZodArray) return knownKeys(schema.element, rest);
   if (!(schema instanceof z.ZodObject)) return [];
   if (step === undefined) return Object.keys(schema.shape);
   const field: unknown = schema.shape[String(step)];

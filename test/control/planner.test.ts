@@ -1,0 +1,277 @@
+import { describe, expect, it } from "vitest";
+import { plan, type Action } from "../../src/control/planner.ts";
+import type { Demand, FleetSnapshot, ReplicaSnapshot, RuntimeSnapshot } from "../../src/control/snapshot.ts";
+import { makeGpus, makeProfile, makeRecipe } from "../support/make.ts";
+
+const NOW = 1_000_000;
+const GPUS = makeGpus(8);
+const ids = (from: number, to: number) => GPUS.slice(from, to).map((gpu) => gpu.id);
+
+function replica(model: string, overrides: Partial<ReplicaSnapshot> = {}): ReplicaSnapshot {
+  return {
+    name: `${model}-1`,
+    model,
+    recipeId: model,
+    profileId: "4_gpu",
+    runtime: "docker",
+    state: "ready",
+    responsive: true,
+    gpus: [],
+    inFlight: 0,
+    waiting: 0,
+    idleSince: NOW - 10_000,
+    keepAliveMs: 60_000,
+    stale: false,
+    ...overrides,
+  };
+}
+
+function requests(model: string, overrides: Partial<Demand> = {}): Demand {
+  return { id: `requests:${model}`, kind: "requests", request: { model }, since: NOW, waiting: 1, ...overrides };
+}
+
+function snapshot(
+  overrides: Partial<FleetSnapshot> & { readonly runtime?: Partial<RuntimeSnapshot> } = {},
+): FleetSnapshot {
+  const { runtime, ...rest } = overrides;
+  return {
+    replicas: [],
+    demands: [],
+    runtimes: new Map([["docker", { known: true, placement: "gateway", gpus: GPUS, ...runtime }]]),
+    defaultRuntime: "docker",
+    recipes: ["a", "b", "c"].map((id) => makeRecipe({ id, gpus: 4 })),
+    failures: new Map(),
+    ...rest,
+  };
+}
+
+/** "start a on 4", "stop a-1 (evicted)", "refuse b" */
+function read(action: Action): string {
+  switch (action.kind) {
+    case "start":
+      return `start ${action.recipe.id} on ${action.gpus.length}`;
+    case "stop":
+      return `stop ${action.replica} (${action.cause})`;
+    case "settle":
+      return `settle with ${action.replica}`;
+    case "refuse":
+      return `refuse ${action.demand.request.model}: ${action.error.code}`;
+  }
+}
+
+function decide(state: Parameters<typeof snapshot>[0]): readonly string[] {
+  return plan(snapshot(state), NOW).actions.map(read);
+}
+
+describe("requests for a model", () => {
+  it("start one replica on free GPUs, with a reason", () => {
+    const { actions } = plan(snapshot({ demands: [requests("a", { waiting: 100 })] }), NOW);
+    expect(actions).toMatchObject([{ kind: "start", gpus: ids(0, 4), reason: "100 waiting for a" }]);
+  });
+
+  it.each(["pending", "pulling", "starting", "loading", "ready"] as const)(
+    "start no second one while one is %s",
+    (state) => {
+      expect(
+        decide({ demands: [requests("a")], replicas: [replica("a", { state, gpus: ids(0, 4), waiting: 1 })] }),
+      ).toEqual([]);
+    },
+  );
+
+  it.each(["draining", "stopping", "failed"] as const)("start another one while one is %s", (state) => {
+    const leaving = replica("a", { state, gpus: ids(0, 4), waiting: 1 });
+    expect(decide({ demands: [requests("a")], replicas: [leaving] })).toEqual(["start a on 4"]);
+  });
+
+  it("start another one when the one there does not answer", () => {
+    const silent = replica("a", { responsive: false, gpus: ids(0, 4), waiting: 1 });
+    expect(decide({ demands: [requests("a")], replicas: [silent] })).toEqual(["start a on 4"]);
+  });
+
+  it("of two models get different GPUs in one plan", () => {
+    const { actions } = plan(snapshot({ demands: [requests("a"), requests("b")] }), NOW);
+    expect(actions).toMatchObject([{ gpus: ids(0, 4) }, { gpus: ids(4, 8) }]);
+  });
+
+  it("wait until the runtime was listed once", () => {
+    const { actions, holds } = plan(snapshot({ demands: [requests("a")], runtime: { known: false, gpus: [] } }), NOW);
+    expect(actions).toEqual([]);
+    expect(holds.get("requests:a")).toContain("already run");
+  });
+
+  it("are refused at once while its recipe backs off, and told for how long", () => {
+    const failure = {
+      cause: "crashed",
+      message: "a could not be started",
+      advice: "",
+      lastLines: [],
+      until: NOW + 7_000,
+      count: 1,
+    };
+    const { actions } = plan(snapshot({ demands: [requests("a")], failures: new Map([["a", failure]]) }), NOW);
+    expect(actions).toMatchObject([{ kind: "refuse", error: { code: "model_start_failed", retryAfterMs: 7_000 } }]);
+  });
+
+  it.each([
+    ["the runtime is away", { runtime: { unavailable: "cannot reach Docker" } }, "runtime_unavailable"],
+    ["the machine is too small", { runtime: { gpus: makeGpus(2) } }, "model_unavailable"],
+    [
+      "no GPU is of the right kind",
+      { recipes: [makeRecipe({ id: "a", gpus: 4, hardware: ["MI250X"] })] },
+      "model_unavailable",
+    ],
+    [
+      "two recipes are equally good",
+      { recipes: [makeRecipe({ id: "x", model: "a" }), makeRecipe({ id: "y", model: "a" })] },
+      "model_unavailable",
+    ],
+  ])("are refused when %s", (_, state, code) => {
+    expect(decide({ ...state, demands: [requests("a")] })).toEqual([`refuse a: ${code}`]);
+  });
+});
+
+describe("making room", () => {
+  const a = replica("a", { gpus: ids(0, 4), idleSince: NOW - 20_000 });
+  const b = replica("b", { gpus: ids(4, 8), idleSince: NOW - 10_000 });
+
+  it("stops the least recently used idle replica, and holds the demand", () => {
+    const { actions, holds } = plan(snapshot({ demands: [requests("c")], replicas: [a, b] }), NOW);
+    expect(actions.map(read)).toEqual(["stop a-1 (evicted)"]);
+    expect(holds.get("requests:c")).toContain("a-1");
+  });
+
+  it("never stops one that is busy, or that others wait for", () => {
+    const busy = { ...a, inFlight: 1 };
+    const wanted = { ...b, waiting: 3 };
+    const { actions, holds } = plan(snapshot({ demands: [requests("c")], replicas: [busy, wanted] }), NOW);
+    expect(actions).toEqual([]);
+    expect(holds.get("requests:c")).toContain("busy");
+  });
+
+  it("waits for GPUs that come back anyway instead of evicting more", () => {
+    const leaving = { ...a, state: "stopping" as const };
+    const { actions, holds } = plan(snapshot({ demands: [requests("c")], replicas: [leaving, b] }), NOW);
+    expect(actions).toEqual([]);
+    expect(holds.get("requests:c")).toContain("a-1");
+  });
+
+  it("spares those that turn out not to be needed", () => {
+    const small = replica("a", { gpus: ids(0, 1), idleSince: NOW - 30_000 });
+    const large = replica("b", { gpus: ids(1, 8), idleSince: NOW - 20_000 });
+    expect(decide({ demands: [requests("c")], replicas: [small, large] })).toEqual(["stop b-1 (evicted)"]);
+  });
+
+  it("keeps what is free for the one that waits, so that a smaller one does not overtake it for ever", () => {
+    const recipes = [
+      makeRecipe({ id: "a", gpus: 6 }),
+      makeRecipe({ id: "b", gpus: 8 }),
+      makeRecipe({ id: "c", gpus: 2 }),
+    ];
+    const idle = replica("a", { gpus: ids(0, 6) });
+    const demands = [requests("b", { since: NOW - 5 }), requests("c")];
+    expect(decide({ recipes, replicas: [idle], demands })).toEqual(["stop a-1 (evicted)"]);
+  });
+
+  it("spares the minimum of a recipe", () => {
+    const recipes = [makeRecipe({ id: "a", gpus: 8, replicas: { min: 1, max: 1 } }), makeRecipe({ id: "c", gpus: 4 })];
+    const kept = replica("a", { gpus: ids(0, 8) });
+    expect(decide({ recipes, replicas: [kept], demands: [requests("c")] })).toEqual([]);
+  });
+
+  it("takes GPUs of one kind for one replica", () => {
+    const gpus = [...makeGpus(2, "MI300X"), ...makeGpus(4, "MI250X").map((gpu) => ({ ...gpu, id: `x${gpu.id}` }))];
+    const { actions } = plan(snapshot({ demands: [requests("a")], runtime: { gpus } }), NOW);
+    expect(actions).toMatchObject([{ kind: "start", gpus: gpus.slice(2).map((gpu) => gpu.id) }]);
+  });
+});
+
+describe("idle replicas", () => {
+  it("are stopped when their keep-alive is over, and until then the planner says when to look again", () => {
+    const due = replica("a", { idleSince: NOW - 60_000 });
+    const soon = replica("b", { idleSince: NOW - 20_000 });
+    const { actions, wakeAt } = plan(snapshot({ replicas: [due, soon] }), NOW);
+    expect(actions).toMatchObject([
+      { kind: "stop", replica: "a-1", cause: "idle", reason: "idle for 1m (keep-alive 1m)" },
+    ]);
+    expect(wakeAt).toBe(NOW + 40_000);
+  });
+
+  it.each([
+    ["busy", { inFlight: 1 }],
+    ["waited for", { waiting: 1 }],
+    ["loading", { state: "loading" as const }],
+    ["kept for ever", { keepAliveMs: Infinity }],
+  ])("are not touched while %s", (_, overrides) => {
+    const { actions, wakeAt } = plan(snapshot({ replicas: [replica("a", { idleSince: 0, ...overrides })] }), NOW);
+    expect(actions).toEqual([]);
+    expect(wakeAt).toBeUndefined();
+  });
+
+  it("go at once when their recipe has changed or is gone", () => {
+    expect(decide({ replicas: [replica("a", { stale: true, idleSince: NOW })] })).toEqual(["stop a-1 (stale)"]);
+  });
+});
+
+describe("a launch order", () => {
+  const order = (request: Demand["request"]): Demand => ({
+    id: "order:1",
+    kind: "order",
+    request,
+    since: NOW,
+    waiting: 1,
+  });
+  const recipes = [makeRecipe({ id: "a", profiles: [makeProfile(1), makeProfile(4, { isDefault: false })] })];
+
+  it("gets exactly the GPU count it asks for", () => {
+    expect(decide({ recipes, demands: [order({ model: "a", gpus: 4 })] })).toEqual(["start a on 4"]);
+    expect(decide({ recipes, demands: [order({ model: "a", gpus: 2 })] })).toEqual(["refuse a: model_unavailable"]);
+  });
+
+  it("is fulfilled by a replica that is as ordered", () => {
+    const running = replica("a", { profileId: "4_gpu", gpus: ids(0, 4) });
+    expect(decide({ recipes, replicas: [running], demands: [order({ model: "a", gpus: 4 })] })).toEqual([
+      "settle with a-1",
+    ]);
+  });
+
+  it("that the recipe's maximum forbids is refused, naming what is in the way", () => {
+    const running = replica("a", { profileId: "1_gpu", gpus: ids(0, 1) });
+    const { actions } = plan(
+      snapshot({ recipes, replicas: [running], demands: [order({ model: "a", gpus: 4 })] }),
+      NOW,
+    );
+    expect(actions).toMatchObject([
+      { kind: "refuse", error: { code: "conflict", message: expect.stringContaining("a-1 (1_gpu)") } },
+    ]);
+  });
+
+  it("is tried even while the recipe backs off: the operator may have mended it", () => {
+    const failure = { cause: "crashed", message: "", advice: "", lastLines: [], until: NOW + 7_000, count: 1 };
+    expect(decide({ recipes, demands: [order({ model: "a" })], failures: new Map([["a", failure]]) })).toEqual([
+      "start a on 1",
+    ]);
+  });
+});
+
+describe("the minimum of a recipe", () => {
+  const recipes = [makeRecipe({ id: "a", gpus: 4, replicas: { min: 2, max: 2 } })];
+
+  it("is started one by one, on what is free", () => {
+    expect(decide({ recipes })).toEqual(["start a on 4"]);
+    expect(decide({ recipes, replicas: [replica("a", { gpus: ids(0, 4), state: "loading" })] })).toEqual([
+      "start a on 4",
+    ]);
+  });
+
+  it("evicts nobody", () => {
+    const idle = replica("b", { gpus: ids(0, 8) });
+    expect(decide({ recipes: [...recipes, makeRecipe({ id: "b", gpus: 8 })], replicas: [idle] })).toEqual([]);
+  });
+
+  it("waits out the pause after a failure", () => {
+    const failure = { cause: "crashed", message: "", advice: "", lastLines: [], until: NOW + 7_000, count: 1 };
+    const { actions, wakeAt } = plan(snapshot({ recipes, failures: new Map([["a", failure]]) }), NOW);
+    expect(actions).toEqual([]);
+    expect(wakeAt).toBe(NOW + 7_000);
+  });
+});
