@@ -33,6 +33,13 @@ export function sendEmpty(response: ServerResponse, status: number): void {
   response.writeHead(status, { "content-length": 0 }).end();
 }
 
+/** Aborts when the answer is over, because the client left before all. */
+export function overSignal(response: ServerResponse): AbortSignal {
+  const over = new AbortController();
+  response.once("close", () => over.abort(new Error("the client is gone")));
+  return over.signal;
+}
+
 /** The JSON object a client posted; anything else is vLLM's 400. */
 export async function readFields({ request }: Exchange): Promise<Fields> {
   const mediaType = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();

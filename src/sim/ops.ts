@@ -3,7 +3,7 @@ import { sleep as pause } from "../lib/clock.ts";
 import { roomAfter, servedName } from "./call.ts";
 import { type Core, VERSION } from "./core.ts";
 import { contextOf } from "./generate-route.ts";
-import { type Exchange, readFields, send, sendEmpty, sendJson } from "./http.ts";
+import { type Exchange, overSignal, readFields, send, sendEmpty, sendJson } from "./http.ts";
 import { promptOfMessages } from "./messages.ts";
 import { renderMetrics } from "./metrics.ts";
 import { chatPrompt } from "./openai.ts";
@@ -14,7 +14,7 @@ import { badRequest } from "./wire.ts";
 /** 200 whatever the engine does, hung or asleep: vLLM only tests a flag. */
 export async function health({ response }: Exchange, core: Core): Promise<void> {
   const { slowHealth, healthReadyLate } = core.options.knobs;
-  if (slowHealth > 0) await pause(core.clock, slowHealth * 1000);
+  if (slowHealth > 0) await pause(core.clock, slowHealth * 1000, overSignal(response));
   const ready = core.clock.now() - core.startedAt >= healthReadyLate * 1000;
   sendEmpty(response, ready ? 200 : 503);
 }
@@ -88,7 +88,7 @@ export async function sleep({ response, url }: Exchange, core: Core): Promise<vo
   const policy = POLICIES[url.searchParams.get("mode") ?? "abort"];
   if (level === undefined) throw badRequest("level must be 0, 1 or 2", "level");
   if (policy === undefined) throw badRequest("mode must be abort, wait or keep", "mode");
-  await core.sleepMode.fallAsleep(level, policy);
+  await core.sleepMode.fallAsleep(level, policy, overSignal(response));
   core.log.info("EngineCore", `It is asleep at level ${level}.`);
   sendEmpty(response, 200);
 }

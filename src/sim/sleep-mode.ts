@@ -35,10 +35,11 @@ export class SleepMode {
     return this.#asleep ?? 0;
   }
 
-  async fallAsleep(level: SleepLevel, policy: SleepPolicy): Promise<void> {
+  /** The signal ends the wait for others, no more: a sleep that has begun comes to its end. */
+  async fallAsleep(level: SleepLevel, policy: SleepPolicy, signal: AbortSignal): Promise<void> {
     const { clock, engine, cache, sleepMs } = this.#parts;
     if (policy === "wait") {
-      while (engine.running + engine.waiting > 0) await sleep(clock, IDLE_CHECK_MS);
+      while (engine.running + engine.waiting > 0) await sleep(clock, IDLE_CHECK_MS, signal);
     }
     engine.pause();
     if (policy === "abort") engine.abortAll();
