@@ -65,7 +65,8 @@ async function serveUntilTheEnd(options: ServeOptions, world: World, stop: Abort
   log.uvicorn(`Started server process [${process.pid}]`);
   log.uvicorn("Waiting for application startup.");
   log.uvicorn("Application startup complete.");
-  log.uvicorn(`Uvicorn running on ${sim.address.origin} (Press CTRL+C to quit)`);
+  const boundTo = `${options.host ?? "0.0.0.0"}:${sim.address.port}`;
+  log.uvicorn(`Uvicorn running on http://${boundTo} (Press CTRL+C to quit)`);
   try {
     await sleep(clock, (options.knobs.crashAfterReady ?? Infinity) * 1000, stop);
     log.error("EngineCore", "EngineCore encountered a fatal error: the simulated engine was told to crash");
