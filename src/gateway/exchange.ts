@@ -166,17 +166,20 @@ function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms * 10) / 10;
 }
 
-/** Calls back once when the client leaves before its answer is finished; returns how to stop watching. */
+/** Calls back when the client leaves before its answer is finished; returns how to stop watching. */
 function watchClient(incoming: IncomingMessage, outgoing: ServerResponse, onGone: () => void): () => void {
+  const onClose = () => {
+    if (!outgoing.writableFinished) onGone();
+  };
   // Writing to a client that has just left is an error event, and without a listener it would end the process.
   outgoing.on("error", onGone);
-  outgoing.once("close", onGone);
-  if (outgoing.socket !== null) return () => outgoing.off("close", onGone);
+  outgoing.once("close", onClose);
+  if (outgoing.socket !== null) return () => outgoing.off("close", onClose);
   // A pipelined request has no connection of its own yet, and is not told when the shared one closes.
   const { socket } = incoming;
-  socket.setMaxListeners(socket.getMaxListeners() + 1).once("close", onGone);
+  socket.setMaxListeners(socket.getMaxListeners() + 1).once("close", onClose);
   return () => {
-    outgoing.off("close", onGone);
-    socket.off("close", onGone).setMaxListeners(socket.getMaxListeners() - 1);
+    outgoing.off("close", onClose);
+    socket.off("close", onClose).setMaxListeners(socket.getMaxListeners() - 1);
   };
 }
