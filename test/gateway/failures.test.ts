@@ -226,17 +226,18 @@ describe("silence", () => {
   it("of the client, which does not read, frees the replica too", async () => {
     const clock = new FakeClock();
     const gateway = await startGateway({ clock });
+    let sent = 0;
     gateway.backend.respond(async (_, reply) => {
       const stream = reply.sse();
-      for (let part = 0; part < 1000; part++) await stream.write(Buffer.alloc(64 * 1024, "x"));
+      for (; sent < 1000; sent++) await stream.write(Buffer.alloc(64 * 1024, "x"));
       stream.end();
     });
     const response = await gateway.chat({ stream: true });
     const request = await gateway.backend.nextRequest();
-    await until(async () => {
-      await clock.advance(SETTINGS.idleTimeoutMs);
-      return gateway.pool.leases[0]!.releases === 1;
-    });
+    // Everything on the way is full, and the gateway has stopped reading.
+    const seen: number[] = [];
+    await until(() => sent > 0 && seen.push(sent) > 20 && seen.at(-20) === sent);
+    await clock.advance(2 * SETTINGS.idleTimeoutMs);
     expect(await request.ended).toBe("aborted");
     expect(gateway.pool.leases[0]!.outcomes).toEqual([{ kind: "client_gone" }]);
     await response.body!.cancel();
