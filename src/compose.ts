@@ -114,12 +114,12 @@ function createDrivers(config: Config, catalog: Catalog, logger: Logger): Readon
   drivers.set("process", new ProcessDriver({ installation, logDir, gpus, baseEnv, clock, logger }));
   const wanted = new Set(catalog.recipes.map((recipe) => recipe.runtime ?? config.runtime));
   if (wanted.has("docker")) {
-    const { socket: socketPath, network, publish, sysRoot, devRoot } = docker;
+    const { socket: socketPath, network, binds, publish, sysRoot, devRoot } = docker;
     const devices = { sysRoot, devRoot };
     const onNetwork = network === undefined ? {} : { network };
     drivers.set(
       "docker",
-      new DockerDriver({ installation, socketPath, ...onNetwork, publish, devices, clock, logger }),
+      new DockerDriver({ installation, socketPath, ...onNetwork, binds, publish, devices, clock, logger }),
     );
   }
   return drivers;

@@ -91,6 +91,12 @@ export const configSchema = z.strictObject({
         .string()
         .optional()
         .describe("Network of the containers, created if missing; Docker's default bridge otherwise."),
+      binds: z
+        .array(z.string())
+        .default(["aim-engine-cache:/root/.cache"])
+        .describe(
+          "Volumes and folders of every container, as `docker run -v` takes them. The default keeps weights and compiled kernels.",
+        ),
       publish: z
         .boolean()
         .default(false)

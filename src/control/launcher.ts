@@ -221,11 +221,18 @@ function failureOf(error: Error, model: string, lastLines: readonly string[]): R
   }
   return {
     counts: true,
-    cause: isAimError(error) ? error.code : "crashed",
+    cause: causeOf(error),
     message: `${model} could not be started`,
     advice,
     lastLines,
   };
+}
+
+/** Drivers say more than their code where they can: `disk_full`, `no_gpu_access`, `image_not_found`. */
+function causeOf(error: Error): string {
+  if (!isAimError(error)) return "crashed";
+  const { failure } = error.data;
+  return typeof failure === "string" ? failure : error.code;
 }
 
 function isExit(cause: unknown): cause is ReplicaExit {

@@ -1,4 +1,5 @@
 // A machine's GPUs as files: /sys and /dev of a folder, made as the amdgpu driver shows them.
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,6 +36,14 @@ export async function makeGpuTree(cards: readonly FakeCard[]): Promise<GpuTree> 
   await mkdir(join(devRoot, "dri"), { recursive: true });
   for (const card of cards) await makeCard(sysRoot, card);
   return { sysRoot, devRoot, remove: () => rm(root, { recursive: true, force: true }) };
+}
+
+/** Character devices with nothing behind them, which a real engine passes into containers all the same. Needs root. */
+export function makeDeviceNodes(tree: GpuTree, cards: readonly FakeCard[]): void {
+  const nodes = ["kfd", ...cards.flatMap(({ render }) => (render === undefined ? [] : [`dri/${render}`]))];
+  for (const [minor, node] of nodes.entries()) {
+    execFileSync("mknod", [join(tree.devRoot, node), "c", "511", String(minor)]);
+  }
 }
 
 async function makeCard(sysRoot: string, { card, pciAddress, render, files }: FakeCard): Promise<void> {
