@@ -42,6 +42,7 @@ const RECONCILE_EVERY_MS = 10_000;
 const READINESS_EVERY_MS = 200;
 const FIRST_HEARTBEAT_MS = 500;
 const HEARTBEAT_MS = 10_000;
+const PROGRESS_MS = 2_000;
 
 /** @throws AimError when a recipe folder is missing or the address cannot be listened on. */
 export async function compose(
@@ -167,6 +168,7 @@ function gatewaySettings(config: Config): GatewaySettings {
     maxStreamHoldMs: config.maxStreamHold,
     firstHeartbeatMs: FIRST_HEARTBEAT_MS,
     heartbeatMs: HEARTBEAT_MS,
+    progressMs: PROGRESS_MS,
     connectTimeoutMs: config.timeouts.connect,
     firstByteTimeoutMs: config.timeouts.firstByte,
     idleTimeoutMs: config.timeouts.idle,

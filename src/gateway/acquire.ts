@@ -55,6 +55,7 @@ function startKeepAlive({ target, exchange, deps }: Wait): KeepAlive {
     clock: deps.clock,
     firstHeartbeatMs: deps.settings.firstHeartbeatMs,
     heartbeatMs: deps.settings.heartbeatMs,
+    progressMs: deps.settings.progressMs,
     describe: () =>
       exchange.phase === "queued" ? deps.pool.describeWait(target.model) : "waiting for the first token",
   });

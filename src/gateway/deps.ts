@@ -37,8 +37,10 @@ export interface GatewaySettings {
   readonly maxStreamHoldMs: number;
   /** How soon a waiting stream hears the first comment. */
   readonly firstHeartbeatMs: number;
-  /** Pause between further comments. */
+  /** Longest pause between further comments. */
   readonly heartbeatMs: number;
+  /** How often to look whether there is something new to say. */
+  readonly progressMs: number;
   readonly connectTimeoutMs: number;
   /** From the connection to the first byte of the answer's body; a whole generation where it is not streamed. */
   readonly firstByteTimeoutMs: number;

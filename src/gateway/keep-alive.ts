@@ -1,11 +1,15 @@
-// The waiting protocol of streams: a client that waits hears within a second, and then steadily, what it is waiting for.
+// The waiting protocol of streams: a client that waits hears within a second what it is waiting for, then whenever that
+// changes, and steadily in any case, so that nothing between it and us takes the silence for death.
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Reply } from "./reply.ts";
 
 export interface KeepAliveOptions {
   readonly clock: Clock;
   readonly firstHeartbeatMs: number;
+  /** Longest silence. */
   readonly heartbeatMs: number;
+  /** How often to look whether there is something new to say. */
+  readonly progressMs: number;
   /** What is being waited for right now. */
   describe(): string;
 }
@@ -15,13 +19,15 @@ export class KeepAlive {
   readonly #reply: Reply;
   readonly #options: KeepAliveOptions;
   #timer: Timer;
+  #said = "";
+  #saidAt = -Infinity;
 
   constructor(reply: Reply, options: KeepAliveOptions) {
     this.#reply = reply;
     this.#options = options;
     this.#timer = options.clock.setTimer(options.firstHeartbeatMs, () => {
       reply.hold();
-      this.#beat();
+      this.#look();
     });
   }
 
@@ -29,9 +35,17 @@ export class KeepAlive {
     this.#timer.cancel();
   }
 
-  #beat(): void {
+  #look(): void {
     if (this.#reply.begun) return;
-    this.#reply.comment(this.#options.describe());
-    this.#timer = this.#options.clock.setTimer(this.#options.heartbeatMs, () => this.#beat());
+    const { clock, heartbeatMs, progressMs } = this.#options;
+    const words = this.#options.describe();
+    const isDue = clock.now() - this.#saidAt >= heartbeatMs;
+    if (isDue || words !== this.#said) {
+      this.#reply.comment(words);
+      this.#said = words;
+      this.#saidAt = clock.now();
+    }
+    const nextMs = Math.min(progressMs, this.#saidAt + heartbeatMs - clock.now());
+    this.#timer = clock.setTimer(nextMs, () => this.#look());
   }
 }

@@ -79,8 +79,7 @@ interface Symptom extends Failure {
 const SYMPTOMS: readonly Symptom[] = [
   {
     code: "gated_model",
-    pattern:
-      /gated repo|GatedRepoError|40[13] Client Error|Access to model .* is restricted|Invalid user token/i,
+    pattern: /gated repo|GatedRepoError|40[13] Client Error|Access to model .* is restricted|Invalid user token/i,
     advice: "accept the model's licence on huggingface.co and give the recipe a valid HF_TOKEN",
   },
   {
@@ -92,8 +91,7 @@ const SYMPTOMS: readonly Symptom[] = [
     code: "image_not_found",
     pattern:
       /No such image|manifest unknown|manifest for .* not found|pull access denied|repository .* not found|failed to resolve reference|invalid reference format/i,
-    advice:
-      "check the recipe's image, or pull it by hand on that machine (after docker login where it is private)",
+    advice: "check the recipe's image, or pull it by hand on that machine (after docker login where it is private)",
   },
   {
     code: "no_gpu_access",
@@ -105,8 +103,7 @@ const SYMPTOMS: readonly Symptom[] = [
     code: "out_of_memory",
     pattern:
       /No available memory for the cache blocks|larger than the (?:maximum number of tokens|available KV cache)|is larger than .*KV cache/i,
-    advice:
-      "the KV cache does not fit: lower --max-model-len, raise --gpu-memory-utilization, or use more GPUs",
+    advice: "the KV cache does not fit: lower --max-model-len, raise --gpu-memory-utilization, or use more GPUs",
   },
   {
     code: "out_of_memory",
@@ -116,8 +113,7 @@ const SYMPTOMS: readonly Symptom[] = [
   {
     code: "out_of_memory",
     pattern: /(?:HIP|CUDA) out of memory|OutOfMemoryError/i,
-    advice:
-      "the model does not fit its GPUs: use more of them, a lower precision or a smaller --max-model-len",
+    advice: "the model does not fit its GPUs: use more of them, a lower precision or a smaller --max-model-len",
   },
   {
     code: "out_of_memory",

@@ -28,6 +28,7 @@ export const SETTINGS: GatewaySettings = {
   maxStreamHoldMs: 10_000,
   firstHeartbeatMs: 30,
   heartbeatMs: 30,
+  progressMs: 30,
   connectTimeoutMs: 2_000,
   firstByteTimeoutMs: 10_000,
   idleTimeoutMs: 10_000,

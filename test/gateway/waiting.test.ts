@@ -8,6 +8,7 @@ import { MODEL, startGateway } from "./harness.ts";
 const TIMES = {
   firstHeartbeatMs: 1_000,
   heartbeatMs: 10_000,
+  progressMs: 2_000,
   maxHoldMs: 60_000,
   maxStreamHoldMs: 600_000,
   firstByteTimeoutMs: 100_000,
@@ -28,7 +29,7 @@ function reader(response: Response) {
 }
 
 describe("a stream that waits", () => {
-  it("begins within a second and is told every ten what it waits for", async () => {
+  it("begins within a second, is told what it waits for, and soon when that changes", async () => {
     const { chat, pool, clock } = await startWaiting();
     const pending = chat({ stream: true });
     await until(() => pool.asked.length === 1);
@@ -45,11 +46,23 @@ describe("a stream that waits", () => {
     const next = reader(response);
     expect(await next()).toBe(": loading weights 62%, about 40 s left\n\n");
     pool.doing = "compiling\r\ndata: injected\u2028";
-    await clock.advance(10_000);
+    await clock.advance(2_000);
     expect(await next()).toBe(": compiling data: injected \n\n");
     pool.grant();
-    expect(await next()).toBe(": x-aim-replica: replica-1, x-aim-queue-ms: 11000\n\n");
+    expect(await next()).toBe(": x-aim-replica: replica-1, x-aim-queue-ms: 3000\n\n");
     expect(await next()).toContain('data: {"error"');
+  });
+
+  it("hears something at least every ten seconds although nothing changes, and no more than that", async () => {
+    const { chat, pool, clock } = await startWaiting();
+    const pending = chat({ stream: true });
+    await until(() => pool.asked.length === 1);
+    await clock.advance(1_000);
+    const response = await pending;
+    for (let second = 0; second < 29; second++) await clock.advance(1_000);
+    pool.grant();
+    const text = await response.text();
+    expect(text.split("\n").filter((line) => line.startsWith(": loading"))).toHaveLength(3);
   });
 
   it("gets the backend's events after the comments, and nothing between them", async () => {
