@@ -54,9 +54,8 @@ function wordsOf(node: SchemaNode): string {
 }
 
 function configJsonSchema(): SchemaNode {
-  const schema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" });
-  // JSON Schema's own type has dozens of optional keys; these are the ones that are read here.
-  return schema as SchemaNode;
+  // As the file will say it; of JSON Schema's many optional keys only those of SchemaNode are read here.
+  return JSON.parse(JSON.stringify(z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" })));
 }
 
 function errorReference(): string {
