@@ -12,6 +12,12 @@ export class FakeClock implements Clock {
   #order = 0;
   readonly #epoch = Date.UTC(2026, 0, 1);
   readonly #pending = new Set<Pending>();
+  readonly #turns: number;
+
+  /** One turn of the event loop after each timer is enough where nothing does real input or output. */
+  constructor(options: { readonly turns?: number } = {}) {
+    this.#turns = options.turns ?? 5;
+  }
 
   now(): number {
     return this.#now;
@@ -35,7 +41,7 @@ export class FakeClock implements Clock {
   /** Moves time on, firing due timers in order and letting promises settle after each. */
   async advance(ms: number): Promise<void> {
     const target = this.#now + ms;
-    await settle();
+    await settle(this.#turns);
     for (;;) {
       const next = [...this.#pending]
         .filter((entry) => entry.dueAt <= target)
@@ -44,14 +50,14 @@ export class FakeClock implements Clock {
       this.#pending.delete(next);
       this.#now = Math.max(this.#now, next.dueAt);
       next.callback();
-      await settle();
+      await settle(this.#turns);
     }
     this.#now = target;
-    await settle();
+    await settle(this.#turns);
   }
 }
 
 /** Lets everything that is already resolved run. */
-export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+export async function settle(turns = 5): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -21,18 +21,36 @@ export class FakeDriver implements RuntimeDriver {
   readonly #world: FakeWorld;
   readonly #installation: string;
   readonly #starting = new Map<string, Promise<unknown>>();
+  /** What is being made at this moment. */
+  readonly #making = new Set<LaunchSpec>();
+  #isDead = false;
 
   constructor(world: FakeWorld, installation: string) {
     this.#world = world;
     this.#installation = installation;
   }
 
+  /**
+   * The gateway was killed: what it asked for is answered to nobody. Each container it was just making is left as
+   * `fateOf` says; a stop goes on without it, and leaves the remains.
+   */
+  kill(fateOf: () => "nothing" | "created" | "running"): void {
+    this.#isDead = true;
+    for (const spec of this.#making) {
+      const fate = fateOf();
+      if (fate === "nothing") continue;
+      void this.#world.run(spec).then((container) => {
+        if (fate === "created") this.#world.set(container.spec.replica, "created");
+      });
+    }
+  }
+
   async ping(): Promise<void> {
-    this.#answer();
+    await this.#answer();
   }
 
   async inventory(): Promise<readonly Gpu[]> {
-    this.#answer();
+    await this.#answer();
     return this.#world.gpus;
   }
 
@@ -44,7 +62,7 @@ export class FakeDriver implements RuntimeDriver {
   }
 
   async stop(ref: BackendRef, options: StopOptions, signal: AbortSignal): Promise<void> {
-    this.#answer();
+    await this.#answer();
     const fault = this.#world.stopFaults.shift();
     if (fault !== undefined) throw fault;
     const container = this.#mine().find((one) => one.ref.id === ref.id);
@@ -52,11 +70,13 @@ export class FakeDriver implements RuntimeDriver {
     this.#world.noteStop(container.spec.replica);
     const ignores = container.spec.env["AIM_SIM_IGNORE_SIGTERM"] === "1" && container.state === "running";
     await sleep(this.#world.clock, ignores ? options.graceMs : this.#world.pace.stopMs, signal);
+    if (this.#isDead) this.#world.exit(container.spec.replica, { code: 143, outOfMemory: false });
+    await this.#answer();
     if (this.#world.containers.get(container.spec.replica) === container) this.#world.remove(container.spec.replica);
   }
 
   async list(): Promise<readonly ObservedReplica[]> {
-    this.#answer();
+    await this.#answer();
     return this.#mine().map(({ ref, spec, state, address, startedAtWall, exit }) => ({
       ref,
       labels: spec.labels,
@@ -69,7 +89,9 @@ export class FakeDriver implements RuntimeDriver {
 
   watch(onHint: () => void, signal: AbortSignal): void {
     if (signal.aborted) return;
-    const unwatch = this.#world.watch(onHint);
+    const unwatch = this.#world.watch(() => {
+      if (!this.#isDead) onHint();
+    });
     signal.addEventListener("abort", unwatch, { once: true });
   }
 
@@ -77,14 +99,14 @@ export class FakeDriver implements RuntimeDriver {
     const container = this.#mine().find((one) => one.ref.id === ref.id && one.ref.name === ref.name);
     if (container === undefined) return;
     const first = options.tail === 0 ? container.lines.length : Math.max(0, container.lines.length - options.tail);
-    for (let next = first; !signal.aborted;) {
+    for (let next = first; !signal.aborted && !this.#isDead;) {
       const text = container.lines[next];
       if (text !== undefined) {
         next += 1;
         yield { text, stream: "stdout" };
       } else if (!options.follow || !this.#isThere(container)) return;
       // An abort ends the iteration: the loop looks at the signal.
-      else await sleep(this.#world.clock, 20, signal).catch(() => undefined);
+      else await sleep(this.#world.clock, this.#world.pace.logMs, signal).catch(() => undefined);
     }
   }
 
@@ -97,16 +119,19 @@ export class FakeDriver implements RuntimeDriver {
   async close(): Promise<void> {}
 
   async #start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
-    this.#answer();
+    this.#world.onAttempt(spec);
+    await this.#answer();
     signal.throwIfAborted();
     observe({ kind: "creating" });
-    await sleep(this.#world.clock, this.#world.pace.createMs, signal);
-    this.#answer();
+    this.#making.add(spec);
+    await sleep(this.#world.clock, this.#world.pace.createMs, signal).finally(() => this.#making.delete(spec));
+    await this.#answer();
     const fault = this.#world.startFaults.shift();
     if (fault !== undefined) throw fault;
     if (spec.argv[0] === "no-such-program") throw new AimError("runtime_failed", `cannot start ${spec.argv[0]}`);
     const container = this.#existing(spec) ?? (await this.#world.run(spec));
     this.#script(container);
+    this.#world.onRunning(container);
     observe({ kind: "started", ref: container.ref, address: container.address });
     if (!signal.aborted) return container.ref;
     this.#world.remove(spec.replica);
@@ -147,7 +172,9 @@ export class FakeDriver implements RuntimeDriver {
     );
   }
 
-  #answer(): void {
+  /** The dead are never answered. */
+  async #answer(): Promise<void> {
+    if (this.#isDead) await new Promise<never>(() => {});
     if (this.#world.outage !== undefined) throw this.#world.outage;
   }
 }

@@ -18,6 +18,8 @@ export interface Pace {
   createMs: number;
   loadMs: number;
   stopMs: number;
+  /** Between two looks of those who follow a log. */
+  logMs: number;
 }
 
 export interface FakeContainer {
@@ -29,6 +31,8 @@ export interface FakeContainer {
   address: URL;
   exit: ReplicaExit | undefined;
   readonly lines: string[];
+  /** Aborts when nothing of it answers any more. */
+  readonly ended: AbortController;
   server?: Server;
 }
 
@@ -36,7 +40,7 @@ export class FakeWorld {
   readonly clock: Clock;
   readonly gpus: readonly Gpu[];
   readonly serve: boolean;
-  readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200 };
+  readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200, logMs: 20 };
   readonly containers = new Map<string, FakeContainer>();
   /** Names of replicas in the order of their starts. */
   readonly starts: string[] = [];
@@ -44,6 +48,12 @@ export class FakeWorld {
   readonly violations: string[] = [];
   /** Requests being served, by replica; kept by the test's clients. */
   readonly serving = new Map<string, number>();
+  /** Containers that may be stopped while they serve, since somebody insisted; forgotten with the container. */
+  readonly condemned = new Set<string>();
+  /** Called with each start that a driver is asked for, whatever becomes of it. */
+  onAttempt: (spec: LaunchSpec) => void = () => {};
+  /** Called when a container runs and its driver has not said so yet. */
+  onRunning: (container: FakeContainer) => void = () => {};
   /** While set, every call of a driver is rejected with it. */
   outage: Error | undefined;
   /** Taken from the front by each start; the start is rejected with it. */
@@ -87,6 +97,7 @@ export class FakeWorld {
       address: new URL(`http://${id}.invalid:8000`),
       exit: undefined,
       lines: ["starting", "loading", "nearly there", "still nearly there"],
+      ended: new AbortController(),
     };
     if (this.serve) await this.#openServer(container);
     this.containers.set(spec.replica, container);
@@ -101,33 +112,53 @@ export class FakeWorld {
     if (container === undefined || container.state === "exited") return;
     container.state = "exited";
     container.exit = exit;
-    container.server?.closeAllConnections();
-    container.server?.close();
-    this.hint();
+    this.#end(container);
   }
 
   /** `docker rm -f` */
   remove(name: string): void {
     const container = this.containers.get(name);
     if (container === undefined) return;
-    container.server?.closeAllConnections();
-    container.server?.close();
     this.containers.delete(name);
+    this.condemned.delete(name);
+    this.#end(container);
+  }
+
+  /** `docker pause` and `docker unpause` */
+  set(name: string, state: "unresponsive" | "running" | "created"): void {
+    const container = this.containers.get(name);
+    if (container === undefined || container.state === "exited" || container.state === state) return;
+    container.state = state;
     this.hint();
   }
 
+  /** The container behind an address, as long as something listens there. */
+  at(address: URL): FakeContainer | undefined {
+    return [...this.containers.values()].find((one) => one.address.href === address.href && one.state !== "exited");
+  }
+
   isLoaded(address: URL): boolean {
-    const container = [...this.containers.values()].find((one) => one.address.href === address.href);
+    const container = this.at(address);
     return container?.state === "running" && this.clock.now() >= container.loadedAt;
   }
 
   noteStop(name: string): void {
     const serving = this.serving.get(name) ?? 0;
-    if (serving > 0) this.violations.push(`${name} was stopped while it served ${serving} requests`);
+    if (serving > 0 && !this.condemned.has(name))
+      this.violations.push(`${name} was stopped while it served ${serving} requests`);
+  }
+
+  #end(container: FakeContainer): void {
+    container.server?.closeAllConnections();
+    container.server?.close();
+    container.ended.abort(new Error(`${container.ref.name} has ended`));
+    this.hint();
   }
 
   #noteDoubleUse(spec: LaunchSpec): void {
     for (const other of this.containers.values()) {
+      const holds = other.state === "running" || other.state === "unresponsive";
+      if (!holds || other.ref.name === spec.replica) continue;
       const shared = spec.gpus.filter((gpu) => other.spec.gpus.includes(gpu));
       if (shared.length > 0)
         this.violations.push(`${spec.replica} and ${other.ref.name} both hold ${shared.join(", ")}`);

@@ -3,11 +3,12 @@ import { Catalog } from "../../src/catalog/catalog.ts";
 import type { Recipe } from "../../src/catalog/recipe.ts";
 import { startControlPlane, type ControlPlane, type ControlPlaneSettings } from "../../src/control/plane.ts";
 import type { ReplicaLease } from "../../src/control/lease.ts";
-import { sleep } from "../../src/lib/clock.ts";
+import { sleep, type Clock, type Timer } from "../../src/lib/clock.ts";
 import { EventLog } from "../../src/telemetry/events.ts";
-import { silentLogger } from "../../src/telemetry/logger.ts";
+import { silentLogger, type Logger } from "../../src/telemetry/logger.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { FakeClock } from "./clock.ts";
+import type { FakeDriver } from "./fake-driver.ts";
 import { FakeWorld, type WorldOptions } from "./fake-world.ts";
 
 const SETTINGS: ControlPlaneSettings = {
@@ -27,49 +28,82 @@ const SETTINGS: ControlPlaneSettings = {
   keepOnExit: new Set(["docker"]),
 };
 
+export interface RigOptions extends WorldOptions {
+  readonly recipes: readonly Recipe[];
+  readonly settings?: Partial<ControlPlaneSettings>;
+  readonly logger?: Logger;
+  readonly clock?: FakeClock;
+  /** Between two questions whether a replica is ready. */
+  readonly probeMs?: number;
+}
+
 /** A gateway's control plane that can be killed and started again over the same world. */
 export class Rig {
   readonly clock: FakeClock;
   readonly world: FakeWorld;
   readonly recipes: readonly Recipe[];
   readonly events: EventLog;
-  readonly #settings: ControlPlaneSettings;
+  readonly #options: RigOptions;
+  #life = new AbortController();
+  #process: ProcessClock;
+  #driver: FakeDriver;
   plane: ControlPlane;
 
-  constructor(options: WorldOptions & { recipes: readonly Recipe[]; settings?: Partial<ControlPlaneSettings> }) {
-    const { recipes, settings, ...world } = options;
-    this.clock = new FakeClock();
-    this.world = new FakeWorld({ ...world, clock: this.clock });
-    this.recipes = recipes;
+  constructor(options: RigOptions) {
+    this.clock = options.clock ?? new FakeClock();
+    this.world = new FakeWorld({ ...options, clock: this.clock });
+    this.recipes = options.recipes;
     this.events = new EventLog(this.clock);
-    this.#settings = { ...SETTINGS, ...settings };
-    this.plane = this.boot();
+    this.#options = options;
+    this.#process = new ProcessClock(this.clock);
+    this.#driver = this.world.driver("test");
+    this.plane = this.#start(this.recipes);
   }
 
-  /** Starts a control plane; the one before is simply no longer used, as after a kill -9. */
-  boot(recipes: readonly Recipe[] = this.recipes): ControlPlane {
-    const { clock, world } = this;
-    this.plane = startControlPlane({
+  /** Aborts when the gateway process is killed: its clients see their connections break. */
+  get life(): AbortSignal {
+    return this.#life.signal;
+  }
+
+  /** `kill -9` of the gateway and a new one in its place; `fateOf` is asked about each container that was being made. */
+  boot(
+    recipes: readonly Recipe[] = this.recipes,
+    fateOf: () => "nothing" | "created" | "running" = () => "nothing",
+  ): ControlPlane {
+    this.#process.kill();
+    this.#driver.kill(fateOf);
+    this.#life.abort(new Error("the gateway was killed"));
+    this.#life = new AbortController();
+    this.#process = new ProcessClock(this.clock);
+    this.#driver = this.world.driver("test");
+    this.plane = this.#start(recipes);
+    return this.plane;
+  }
+
+  #start(recipes: readonly Recipe[]): ControlPlane {
+    const { world } = this;
+    const { settings, logger = silentLogger, probeMs = 100 } = this.#options;
+    const clock = this.#process;
+    return startControlPlane({
       clock,
       catalog: new Catalog(recipes),
-      drivers: new Map([["docker", world.driver("test")]]),
+      drivers: new Map([["docker", this.#driver]]),
       events: this.events,
       metrics: createMetrics(),
-      logger: silentLogger,
+      logger,
       engines: {
         async awaitReady(address, _readiness, signal) {
-          while (!world.isLoaded(address)) await sleep(clock, 100, signal);
+          while (!world.isLoaded(address)) await sleep(clock, probeMs, signal);
         },
         answers: async (address) => world.isLoaded(address),
         parseProgress: (line) => (line.startsWith("loading") ? { text: line } : undefined),
         diagnose: (lines) => ({ code: "crashed", advice: `it said: ${lines.at(-1) ?? "nothing"}` }),
       },
-      settings: this.#settings,
+      settings: { ...SETTINGS, ...settings },
     });
-    return this.plane;
   }
 
-  /** One request that is served for `serveMs` once it has its lease. */
+  /** One request that is served for `serveMs` once it has its lease; its client leaves when the signal aborts. */
   request(model: string, options: { serveMs?: number; signal?: AbortSignal } = {}): TestRequest {
     return new TestRequest(this, model, options.serveMs ?? 1_000, options.signal ?? new AbortController().signal);
   }
@@ -84,30 +118,104 @@ export class Rig {
 }
 
 export class TestRequest {
-  outcome: "waiting" | "served" | "serving" | "refused" = "waiting";
+  readonly model: string;
+  /** `broken`: it had a replica, and that, its client or the gateway went away. */
+  outcome: "waiting" | "served" | "serving" | "refused" | "broken" = "waiting";
   error: unknown;
   replica: string | undefined;
   lease: ReplicaLease | undefined;
 
   constructor(rig: Rig, model: string, serveMs: number, signal: AbortSignal) {
-    void this.#run(rig, model, serveMs, signal);
+    this.model = model;
+    void this.#run(rig, serveMs, signal);
   }
 
-  async #run(rig: Rig, model: string, serveMs: number, signal: AbortSignal): Promise<void> {
-    const { serving } = rig.world;
+  async #run(rig: Rig, serveMs: number, signal: AbortSignal): Promise<void> {
+    const { life } = rig;
     try {
-      const lease = await rig.plane.pool.acquire(model, { bodyBytes: 100 }, signal);
+      const lease = await orAborted(rig.plane.pool.acquire(this.model, { bodyBytes: 100 }, signal), life);
       this.lease = lease;
       this.replica = lease.replica;
-      this.outcome = "serving";
-      serving.set(lease.replica, (serving.get(lease.replica) ?? 0) + 1);
-      await sleep(rig.clock, serveMs);
-      serving.set(lease.replica, (serving.get(lease.replica) ?? 0) - 1);
-      lease.release();
-      this.outcome = "served";
+      await this.#serve(
+        rig,
+        lease,
+        sleep(rig.clock, serveMs, AbortSignal.any([...this.#ends(rig, lease), signal, life])),
+      );
+      if (!life.aborted) lease.release();
     } catch (error) {
       this.error = error;
       this.outcome = "refused";
     }
   }
+
+  /** What ends an answer early on the replica's side; where nothing listens there is no answer at all. */
+  #ends(rig: Rig, lease: ReplicaLease): readonly AbortSignal[] {
+    const container = rig.world.at(lease.address);
+    if (container !== undefined) return [container.ended.signal];
+    const error = new Error("ECONNREFUSED");
+    lease.report({ kind: "unreachable", error });
+    return [AbortSignal.abort(error)];
+  }
+
+  async #serve({ world }: Rig, lease: ReplicaLease, answer: Promise<void>): Promise<void> {
+    this.outcome = "serving";
+    world.serving.set(lease.replica, (world.serving.get(lease.replica) ?? 0) + 1);
+    try {
+      await answer;
+      this.outcome = "served";
+    } catch (error) {
+      this.error = error;
+      this.outcome = "broken";
+    } finally {
+      world.serving.set(lease.replica, (world.serving.get(lease.replica) ?? 0) - 1);
+    }
+  }
+}
+
+/** The clock of one process: its timers die with it. */
+class ProcessClock implements Clock {
+  readonly #clock: Clock;
+  readonly #timers = new Set<Timer>();
+  #isDead = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  wallNow(): number {
+    return this.#clock.wallNow();
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    if (this.#isDead) return { cancel() {} };
+    const timer = this.#clock.setTimer(delayMs, () => {
+      this.#timers.delete(timer);
+      callback();
+    });
+    this.#timers.add(timer);
+    return {
+      cancel: () => {
+        this.#timers.delete(timer);
+        timer.cancel();
+      },
+    };
+  }
+
+  kill(): void {
+    this.#isDead = true;
+    for (const timer of this.#timers) timer.cancel();
+  }
+}
+
+/** A process that was killed never answers: whoever waits for it sees the connection break. */
+async function orAborted<T>(answer: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  if (!(answer instanceof Promise)) return answer;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  return Promise.race([answer, promise]).finally(() => signal.removeEventListener("abort", onAbort));
 }
