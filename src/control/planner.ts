@@ -90,8 +90,11 @@ class Draft {
   }
 
   meet(demand: Demand): void {
-    if (demand.kind === "requests" && this.#isComing(demand.request.model)) return;
-    const recipes = this.#snapshot.recipes.filter((recipe) => recipe.model === demand.request.model);
+    const { model } = demand.request;
+    if (demand.kind === "requests" && this.#isComing(model)) return;
+    // The snapshot does not show what this plan starts: the next plan sees whether that is what the order asks for.
+    if (this.#starting.has(model)) return this.#hold(demand, `a start of ${model} has just been decided`);
+    const recipes = this.#snapshot.recipes.filter((recipe) => recipe.model === model);
     if (!this.#isKnown(recipes)) return this.#hold(demand, "looking for replicas that already run");
     const selection = select(
       recipes,

@@ -1,0 +1,19 @@
+// Starts that meet something else on their way: a stop, another demand, a runtime that goes away.
+import { describe, expect, it } from "vitest";
+import { Rig } from "../support/make-plane.ts";
+import { makeRecipe } from "../support/make.ts";
+
+const never = new AbortController().signal;
+
+describe("a start", () => {
+  it("is one, though a request and two operators ask in the same moment", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    await rig.clock.advance(1_000);
+    const request = rig.request("tiny");
+    const launches = Promise.all([1, 2].map(() => rig.plane.operator.launch({ model: "tiny" }, never)));
+    await rig.clock.advance(5_000);
+    expect((await launches).map(({ replica }) => replica.name)).toEqual(["tiny-1", "tiny-1"]);
+    expect(request.outcome).toBe("served");
+    expect(rig.world.starts).toEqual(["tiny-1"]);
+  });
+});
