@@ -40,9 +40,12 @@ export class Launcher {
   async launch(replica: Replica, signal: AbortSignal): Promise<void> {
     try {
       const spec = this.#specOf(replica);
-      await this.#driver(replica).start(spec, (phase) => this.#onPhase(replica, phase), signal);
-      await this.#load(replica, spec.readiness, signal);
-      this.#deps.estimates.record(replica.identity.recipeId, this.#deps.clock.now() - replica.createdAt);
+      await this.#bringUp(replica, spec.readiness, signal, async (limit) => {
+        await this.#driver(replica).start(spec, (phase) => this.#onPhase(replica, phase), limit);
+        await this.#load(replica, spec.readiness, limit);
+      });
+      if (replica.state === "ready")
+        this.#deps.estimates.record(replica.identity.recipeId, this.#deps.clock.now() - replica.createdAt);
     } catch (error) {
       if (!signal.aborted) await this.#fail(replica, error);
     }
@@ -51,7 +54,8 @@ export class Launcher {
   /** loading → ready, for a replica that was found running. */
   async resume(replica: Replica, signal: AbortSignal): Promise<void> {
     try {
-      await this.#load(replica, this.#readinessOf(replica), signal);
+      const readiness = this.#readinessOf(replica);
+      await this.#bringUp(replica, readiness, signal, (limit) => this.#load(replica, readiness, limit));
     } catch (error) {
       if (!signal.aborted) await this.#fail(replica, error);
     }
@@ -63,27 +67,44 @@ export class Launcher {
     await this.#fail(replica, exit);
   }
 
-  async #load(replica: Replica, readiness: Readiness, signal: AbortSignal): Promise<void> {
+  /** Does the work, within the time that a start may take; then the replica is ready. */
+  async #bringUp(
+    replica: Replica,
+    readiness: Readiness,
+    signal: AbortSignal,
+    work: (limit: AbortSignal) => Promise<void>,
+  ): Promise<void> {
     const { clock, fleet } = this.#deps;
-    const { address } = replica;
-    if (address === undefined) throw new AimError("runtime_failed", `the runtime gave no address for ${replica.name}`);
-    const remainingMs = Math.max(0, readiness.timeoutMs - (clock.now() - replica.createdAt));
     const tooLate = () =>
       new AimError(
         "model_start_timeout",
         `${replica.model} was not ready after ${formatDuration(readiness.timeoutMs)} (last seen: ${replica.reason})`,
       );
-    const limit = deadline(clock, remainingMs, tooLate, signal);
-    const following = new AbortController();
-    const progress = this.#followProgress(replica, AbortSignal.any([limit.signal, following.signal]));
+    const limit = deadline(clock, readiness.timeoutMs, tooLate, signal);
     try {
-      await this.#deps.awaitReady(address, readiness, limit.signal);
+      await work(limit.signal);
+    } catch (error) {
+      // Being late is the cause, whatever words the runtime finds for having been interrupted.
+      limit.signal.throwIfAborted();
+      throw error;
     } finally {
       limit.done();
+    }
+    // It may have been stopped or have died in this very moment, before the signal says so.
+    if (replica.state === "loading") fleet.ready(replica);
+  }
+
+  async #load(replica: Replica, readiness: Readiness, signal: AbortSignal): Promise<void> {
+    const { address } = replica;
+    if (address === undefined) throw new AimError("runtime_failed", `the runtime gave no address for ${replica.name}`);
+    const following = new AbortController();
+    const progress = this.#followProgress(replica, AbortSignal.any([signal, following.signal]));
+    try {
+      await this.#deps.awaitReady(address, readiness, signal);
+    } finally {
       following.abort(new Error("the load has ended"));
       await progress;
     }
-    if (!signal.aborted) fleet.ready(replica);
   }
 
   /** Progress is for display: whatever goes wrong with it, the load goes on. */

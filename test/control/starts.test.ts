@@ -1,5 +1,6 @@
 // Starts that meet something else on their way: a stop, another demand, a runtime that goes away.
 import { describe, expect, it } from "vitest";
+import { isAimError } from "../../src/errors.ts";
 import { Rig } from "../support/make-plane.ts";
 import { makeRecipe } from "../support/make.ts";
 
@@ -15,5 +16,14 @@ describe("a start", () => {
     expect((await launches).map(({ replica }) => replica.name)).toEqual(["tiny-1", "tiny-1"]);
     expect(request.outcome).toBe("served");
     expect(rig.world.starts).toEqual(["tiny-1"]);
+  });
+
+  it("whose container takes longer than the whole start may is given up", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ startTimeoutMs: 60_000 })] });
+    rig.world.pace.createMs = 3_600_000;
+    const request = rig.request("tiny");
+    await rig.clock.advance(61_000);
+    expect(isAimError(request.error, "model_start_timeout")).toBe(true);
+    expect(rig.states()).toEqual([]);
   });
 });
