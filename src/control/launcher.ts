@@ -123,6 +123,8 @@ export class Launcher {
 
   #onPhase(replica: Replica, phase: StartPhase): void {
     const { fleet } = this.#deps;
+    // Whoever has to take it down needs to know what runs, even when the stop came first.
+    if (phase.kind === "started" && replica.state !== "gone") fleet.located(replica, phase.ref, phase.address);
     if (!replica.isStarting) return;
     switch (phase.kind) {
       case "pulling":
@@ -132,7 +134,6 @@ export class Launcher {
         return fleet.advance(replica, "starting", "starting the engine");
       case "started":
         if (replica.state !== "loading") fleet.advance(replica, "starting", "starting the engine");
-        fleet.located(replica, phase.ref, phase.address);
         return fleet.advance(replica, "loading", "loading the model");
     }
   }

@@ -18,6 +18,21 @@ describe("a start", () => {
     expect(rig.world.starts).toEqual(["tiny-1"]);
   });
 
+  it("that is stopped in the moment in which its container begins to run leaves no container", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()], settings: { reconcileEveryMs: 3_600_000 } });
+    rig.world.onRunning = () => {
+      const replica = rig.plane.fleet.replicas.find("tiny-1");
+      if (replica !== undefined) rig.plane.fleet.stop(replica, "stopped", "an operator stopped it");
+    };
+    const leaving = new AbortController();
+    rig.request("tiny", { signal: leaving.signal });
+    await rig.clock.advance(50);
+    leaving.abort(new Error("client left"));
+    await rig.clock.advance(5_000);
+    expect(rig.states()).toEqual([]);
+    expect(rig.world.containers.size).toBe(0);
+  });
+
   it("whose container takes longer than the whole start may is given up", async () => {
     const rig = new Rig({ recipes: [makeRecipe({ startTimeoutMs: 60_000 })] });
     rig.world.pace.createMs = 3_600_000;
