@@ -48,6 +48,12 @@ export class Failures {
     this.#clock = clock;
   }
 
+  /** Returns until when new starts for requests are kept back. */
+  note(recipeId: string, failure: ReplicaFailure, afterReadyMs?: number): number {
+    if (failure.counts) return this.record(recipeId, failure, afterReadyMs).until;
+    return afterReadyMs === undefined ? this.#pause(recipeId, failure) : this.#clock.now();
+  }
+
   /** A start that failed, or (`afterReadyMs`) a replica that died by itself after serving that long. */
   record(recipeId: string, failure: NewFailure, afterReadyMs?: number): StartFailure {
     const before = this.#byRecipe.get(recipeId)?.count ?? 0;
@@ -59,6 +65,15 @@ export class Failures {
     this.#byRecipe.set(recipeId, entry);
     this.#overcome.delete(recipeId);
     return entry;
+  }
+
+  /** No fault of the recipe, but to try again at once would fail again at once. */
+  #pause(recipeId: string, failure: NewFailure): number {
+    const before = this.#byRecipe.get(recipeId);
+    const until = Math.max(before?.until ?? 0, this.#clock.now() + FIRST_MS);
+    this.#byRecipe.set(recipeId, { ...failure, count: before?.count ?? 0, until });
+    this.#overcome.delete(recipeId);
+    return until;
   }
 
   /** An operator's launch tries again at once. */

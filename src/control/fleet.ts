@@ -161,7 +161,7 @@ export class Fleet {
     const now = this.#deps.clock.now();
     const { readyAt, model } = replica;
     const servedMs = readyAt === undefined ? undefined : now - readyAt;
-    const until = failure.counts ? this.#failures.record(replica.identity.recipeId, failure, servedMs).until : now;
+    const until = this.#failures.note(replica.identity.recipeId, failure, servedMs);
     this.#move(replica, "failed", failure.message, "failed");
     this.#deps.journal.failed(replica, failure);
     if (readyAt === undefined && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));

@@ -1,6 +1,6 @@
 // Starts that meet something else on their way: a stop, another demand, a runtime that goes away.
 import { describe, expect, it } from "vitest";
-import { isAimError } from "../../src/errors.ts";
+import { AimError, isAimError } from "../../src/errors.ts";
 import { Rig } from "../support/make-plane.ts";
 import { makeRecipe } from "../support/make.ts";
 
@@ -31,6 +31,22 @@ describe("a start", () => {
     await rig.clock.advance(5_000);
     expect(rig.states()).toEqual([]);
     expect(rig.world.containers.size).toBe(0);
+  });
+
+  it("that the runtime cannot take now is not repeated at once, even where a minimum is to be kept", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ replicas: { min: 1, max: 1 } })] });
+    let attempts = 0;
+    rig.world.onAttempt = () => {
+      attempts += 1;
+      if (attempts > 50) throw new Error("a storm of starts");
+    };
+    await rig.clock.advance(50);
+    rig.world.outage = new AimError("runtime_unavailable", "cannot reach Docker");
+    await rig.clock.advance(5_000);
+    expect(attempts).toBe(1);
+    rig.world.outage = undefined;
+    await rig.clock.advance(30_000);
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
   });
 
   it("whose container takes longer than the whole start may is given up", async () => {
