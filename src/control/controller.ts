@@ -34,6 +34,8 @@ export class Controller {
   #timer: Timer | undefined;
   #timerDueAt = Infinity;
   #scheduled = false;
+  /** Nothing new is decided any more; what was decided is carried out. */
+  #closing = false;
   #stopped = false;
 
   constructor(deps: ControllerDeps) {
@@ -57,6 +59,7 @@ export class Controller {
   async stop(options: { keep(replica: Replica): boolean; graceMs: number }): Promise<void> {
     const { fleet } = this.#deps;
     fleet.close();
+    this.#closing = true;
     const leaving = fleet.replicas.all().filter((replica) => !options.keep(replica));
     for (const replica of leaving) fleet.stop(replica, "shutdown", "the gateway is shutting down", { force: true });
     this.#tick();
@@ -89,11 +92,15 @@ export class Controller {
   }
 
   #decide(): void {
+    if (!this.#closing) this.#replan();
+    for (const replica of this.#deps.fleet.replicas.all()) this.#supervise(replica);
+  }
+
+  #replan(): void {
     const { fleet, clock } = this.#deps;
     const { actions, holds, wakeAt } = plan(fleet.snapshot(), clock.now());
     fleet.hold(holds);
     for (const action of actions) this.#apply(action);
-    for (const replica of fleet.replicas.all()) this.#supervise(replica);
     this.#timer?.cancel();
     this.#timerDueAt = Infinity;
     if (wakeAt !== undefined) this.#wakeAt(wakeAt);
