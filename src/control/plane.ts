@@ -52,6 +52,9 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
+/** What a runtime needs to kill and remove a replica that has used up its grace. */
+const KILL_MS = 5_000;
+
 /** Starts at once: the first thing it does is to look for replicas that already run. */
 export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const { clock, catalog, drivers, events, metrics, logger, engines, settings } = deps;
@@ -97,7 +100,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     async stop() {
       await controller.stop({
         keep: (replica) => settings.keepOnExit.has(replica.identity.runtime),
-        graceMs: stopGraceMs,
+        graceMs: stopGraceMs + KILL_MS,
       });
       await Promise.all([...drivers.values()].map((driver) => driver.close()));
     },
