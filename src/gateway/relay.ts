@@ -76,6 +76,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (status >= 300 && status < 400) return this.#break(badAnswer("answered with a redirect"));
     this.#status = status;
     this.#exchange.answered(status);
+    if (status < 300 && !isModelAnswer(headers))
+      return this.#break(badAnswer("answered with something else than JSON"));
     if (!this.#exchange.reply.held || isPlainStream(status, headers)) {
       this.#state = "passing";
       this.#exchange.reply.start(status, responseHeaders(headers));
@@ -150,6 +152,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#exchange.signal.removeEventListener("abort", this.#onAbort);
     this.#resolve?.(end);
   }
+}
+
+/** False for what is no answer of a model server: a proxy or a stranger at its address answers with a page. */
+function isModelAnswer(headers: IncomingHttpHeaders): boolean {
+  return isEventStream(headers) || /^application\/json\b/i.test(headers["content-type"] ?? "application/json");
 }
 
 function isPlainStream(status: number, headers: IncomingHttpHeaders): boolean {

@@ -158,6 +158,25 @@ describe("a backend that fails after it took the request", () => {
     expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "broken" }]);
   });
 
+  it.each([{ stream: false }, { stream: true }])(
+    "becomes bad_gateway where a page stands in for it (stream: $stream)",
+    async ({ stream }) => {
+      const gateway = await startGateway();
+      const headers = { "content-type": "text/html" };
+      gateway.backend.respond((_, reply) => reply.body(200, "<h1>sign in</h1>", headers));
+      const answer = await errorOf(await gateway.chat({ stream }));
+      expect(answer).toEqual({ status: 502, code: "bad_gateway", source: "gateway" });
+      expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "broken" }]);
+    },
+  );
+
+  it("is passed on as the page it is where its status says that it is no success", async () => {
+    const gateway = await startGateway();
+    gateway.backend.respond((_, reply) => reply.body(500, "<h1>oops</h1>", { "content-type": "text/html" }));
+    const response = await gateway.chat();
+    expect([response.status, await response.text()]).toEqual([500, "<h1>oops</h1>"]);
+  });
+
   it("puts the error event on a line of its own when an event was cut in two", async () => {
     const gateway = await startGateway();
     gateway.backend.respond(async (_, reply) => {
