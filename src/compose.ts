@@ -15,7 +15,7 @@ import { createApp } from "./gateway/app.ts";
 import type { GatewaySettings } from "./gateway/deps.ts";
 import { loopbackHosts } from "./gateway/hosts.ts";
 import type { ModelCard, ModelDirectory } from "./gateway/pool.ts";
-import { listen } from "./gateway/server.ts";
+import { bindPort, type BoundPort } from "./gateway/server.ts";
 import { systemClock } from "./lib/clock.ts";
 import { systemRandom } from "./lib/random.ts";
 import { DockerDriver } from "./runtime/docker.ts";
@@ -43,16 +43,36 @@ const READINESS_EVERY_MS = 200;
 const FIRST_HEARTBEAT_MS = 500;
 const HEARTBEAT_MS = 10_000;
 const PROGRESS_MS = 2_000;
+/** For the last words to those whose requests are cut. */
+const LAST_WORDS_MS = 1_000;
 
 /** @throws AimError when a recipe folder is missing or the address cannot be listened on. */
-export async function compose(
-  config: Config,
-  host: { readonly logger: Logger; readonly version: string },
-): Promise<System> {
-  const { logger, version } = host;
+export async function compose(config: Config, host: Host): Promise<System> {
+  const catalog = await loadCatalog(config.recipes);
+  // Before anything touches a replica: a gateway that is started a second time by mistake must leave the first one's alone.
+  const port = await bindPort({ ...config.listen, logger: host.logger });
+  try {
+    return serveOn(port, { config, catalog, host });
+  } catch (error) {
+    await port.close(0);
+    throw error;
+  }
+}
+
+interface Host {
+  readonly logger: Logger;
+  readonly version: string;
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly catalog: Catalog;
+  readonly host: Host;
+}
+
+function serveOn(port: BoundPort, { config, catalog, host: { logger, version } }: Parts): System {
   const metrics = createMetrics({ processMetrics: true, version });
   const events = new EventLog(clock);
-  const catalog = await loadCatalog(config.recipes);
   const probe = createReadinessProbe({ clock });
   const control = startControlPlane({
     clock,
@@ -65,6 +85,7 @@ export async function compose(
     settings: controlSettings(config),
   });
   const stopping = new AbortController();
+  const cutting = new AbortController();
   const app = createApp({
     pool: control.pool,
     directory: modelDirectory(catalog, control.status),
@@ -87,32 +108,29 @@ export async function compose(
     random: systemRandom,
     metrics,
     logger,
-    draining: () => stopping.signal.aborted,
+    draining: stopping.signal,
+    cutting: cutting.signal,
   });
-  const server = await listen(app, { ...config.listen, logger });
+  port.serve(app);
   const stop = async () => {
     stopping.abort(new Error("the gateway is shutting down"));
-    await server.close(config.drainTimeout);
+    // What waits for a replica would not get one any more.
+    control.fleet.close();
+    const cut = clock.setTimer(config.drainTimeout, () => cutting.abort());
+    await port.close(config.drainTimeout + LAST_WORDS_MS);
+    cut.cancel();
     await control.stop();
     await probe.close();
   };
   let stopped: Promise<void> | undefined;
   const { status, surveyed } = control;
-  return { url: server.url, catalog, status, surveyed, stop: () => (stopped ??= stop()) };
+  return { url: port.url, catalog, status, surveyed, stop: () => (stopped ??= stop()) };
 }
 
 /** The runtimes that recipes need, and local processes always: replicas that run there are adopted even without a recipe. */
 function createDrivers(config: Config, catalog: Catalog, logger: Logger): ReadonlyMap<RuntimeName, RuntimeDriver> {
   const { installation, docker, logDir } = config;
   const drivers = new Map<RuntimeName, RuntimeDriver>();
-  const baseEnv = config.processEnvironment;
-  const gpus = config.process.gpus.map(({ id, product, memory }) => ({
-    id,
-    product,
-    memoryBytes: memory,
-    vendor: "none" as const,
-  }));
-  drivers.set("process", new ProcessDriver({ installation, logDir, gpus, baseEnv, clock, logger }));
   const wanted = new Set(catalog.recipes.map((recipe) => recipe.runtime ?? config.runtime));
   if (wanted.has("docker")) {
     const { socket: socketPath, network, binds, publish, sysRoot, devRoot } = docker;
@@ -123,6 +141,15 @@ function createDrivers(config: Config, catalog: Catalog, logger: Logger): Readon
       new DockerDriver({ installation, socketPath, ...onNetwork, binds, publish, devices, clock, logger }),
     );
   }
+  const baseEnv = config.processEnvironment;
+  const gpus = config.process.gpus.map(({ id, product, memory }) => ({
+    id,
+    product,
+    memoryBytes: memory,
+    vendor: "none" as const,
+  }));
+  // Last, since it is at work from here on, and Docker's settings may be refused.
+  drivers.set("process", new ProcessDriver({ installation, logDir, gpus, baseEnv, clock, logger }));
   return drivers;
 }
 

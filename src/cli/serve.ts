@@ -3,6 +3,7 @@ import { AimError } from "../errors.ts";
 import { loadConfig, parseListen, type Config } from "../config.ts";
 import { createLogger, type Logger } from "../telemetry/logger.ts";
 import type { System } from "../compose.ts";
+import { EXIT } from "./exit-codes.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs until a signal ends it; resolves with the exit code. */
@@ -45,7 +46,8 @@ async function untilStopped(system: System, logger: Logger): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (stopping) return resolve(130);
+    // Nothing is waited for any more, and what still waits would keep the process alive.
+    if (stopping) process.exit(EXIT.interrupted);
     stopping = true;
     logger.info({ signal }, "shutting down; send the signal again to end at once");
     system.stop().then(

@@ -4,7 +4,7 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { Hono, type Context } from "hono";
 import { AimError, isAimError } from "../errors.ts";
 import type { GatewayDeps } from "./deps.ts";
-import { internalError, renderError } from "./error-response.ts";
+import { internalError, renderError, shuttingDown } from "./error-response.ts";
 import { checkHost } from "./hosts.ts";
 import { createInference } from "./inference.ts";
 import { createKeyCheck } from "./keys.ts";
@@ -45,7 +45,7 @@ function addInference(app: Hono<Env>, deps: GatewayDeps): void {
   const infer = createInference(deps);
   for (const route of INFERENCE_ROUTES) {
     app.post(route, async (c) => {
-      if (deps.draining()) throw shuttingDown();
+      if (deps.draining.aborted) throw shuttingDown();
       const { incoming, outgoing } = c.env;
       await infer({ incoming, outgoing, route, requestId: String(outgoing.getHeader("x-request-id")) });
       return RESPONSE_ALREADY_SENT;
@@ -69,12 +69,6 @@ function requestIdOf(header: string | string[] | undefined): string | undefined 
 
 function isOpen(c: Context<Env>): boolean {
   return c.req.method === "GET" && OPEN_PATHS.includes(c.req.path);
-}
-
-function shuttingDown(): AimError {
-  return new AimError("shutting_down", "the gateway is shutting down; try again in a moment", {
-    retryAfterMs: 2_000,
-  });
 }
 
 /** Everything that was thrown outside the main line ends here. */

@@ -25,8 +25,10 @@ export interface GatewayDeps {
   readonly random: Random;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** True once the gateway is going down: requests under way finish, new ones are refused. */
-  draining(): boolean;
+  /** Aborts when the gateway begins to go down: requests under way finish, new ones are refused. */
+  readonly draining: AbortSignal;
+  /** Aborts when those under way have had their time: each is ended as a failure that its client can tell from success. */
+  readonly cutting: AbortSignal;
 }
 
 export interface GatewaySettings {

@@ -27,6 +27,11 @@ export function internalError(cause: unknown): AimError {
   });
 }
 
+/** Said to those who ask while the gateway goes down, and to those whom it cannot let finish. */
+export function shuttingDown(): AimError {
+  return new AimError("shutting_down", "the gateway is shutting down; try again in a moment", { retryAfterMs: 2_000 });
+}
+
 /** Status, headers and body of an answer that is an error from its first byte. */
 export function renderError(error: AimError): RenderedError {
   return {

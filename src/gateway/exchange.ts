@@ -1,7 +1,7 @@
 // One inference request from its arrival to its one end: what is known of it, whether the client is still there, and what
 // is recorded when it is over.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type AimError, type ErrorCode, messageOf } from "../errors.ts";
+import { type AimError, type ErrorCode, isAimError, messageOf } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -64,6 +64,13 @@ export class Exchange {
     return this.#controller.signal;
   }
 
+  /** Why it was aborted. */
+  get abortReason(): AimError {
+    const reason: unknown = this.signal.reason;
+    return isAimError(reason) ? reason : clientGone();
+  }
+
+  /** The first reason stays. */
   abort(reason: AimError): void {
     this.#controller.abort(reason);
   }

@@ -1,6 +1,7 @@
 // The main line of the data plane: read the request, resolve the model, acquire a lease, forward.
 import { acquireLease } from "./acquire.ts";
 import type { GatewayDeps } from "./deps.ts";
+import { shuttingDown } from "./error-response.ts";
 import { Exchange, type ExchangeInit } from "./exchange.ts";
 import { createForward, type Forward, type ForwardEnd } from "./forward.ts";
 import { readRequest } from "./request.ts";
@@ -14,13 +15,18 @@ const MAX_ATTEMPTS = 3;
 
 export function createInference(deps: GatewayDeps): Inference {
   const forward = createForward(deps.settings, deps.clock);
+  const underWay = new Set<Exchange>();
+  deps.cutting.addEventListener("abort", () => underWay.forEach((exchange) => exchange.abort(shuttingDown())));
   return async (init) => {
     const exchange = new Exchange(init, deps);
+    underWay.add(exchange);
     try {
       await serve(exchange, deps, forward);
       exchange.finish();
     } catch (error) {
       exchange.finish(error);
+    } finally {
+      underWay.delete(exchange);
     }
   };
 }

@@ -37,7 +37,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   readonly #exchange: Exchange;
   readonly #clock: Clock;
   readonly #limits: RelayLimits;
-  readonly #onAbort = () => this.#stop(clientGone());
+  readonly #onAbort = () => this.#stop(this.#exchange.abortReason);
   #resolve: ((end: RelayEnd) => void) | undefined;
   #state: "asking" | "passing" | "collecting" | "ended" = "asking";
   #controller: Dispatcher.DispatchController | undefined;

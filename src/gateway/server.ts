@@ -14,11 +14,8 @@ export interface ListenOptions {
   readonly clock?: Clock;
 }
 
-export interface RunningServer {
-  readonly url: URL;
-  /** Takes no more connections, lets requests under way finish for `graceMs`, then cuts them. Idempotent. */
-  close(graceMs: number): Promise<void>;
-}
+/** A port that an app answers on. */
+export type RunningServer = Omit<BoundPort, "serve">;
 
 /** Anything with Hono's fetch. */
 export interface ServedApp {
@@ -37,21 +34,30 @@ const LIMITS = {
   keepAliveTimeout: 75_000,
 };
 
+/** A port that is ours, before it is decided who answers on it. */
+export interface BoundPort {
+  readonly url: URL;
+  /** Call it in the tick in which the port was bound, so that no request comes before. */
+  serve(app: ServedApp): void;
+  /** Takes no more connections, lets requests under way finish for `graceMs`, then cuts them. Idempotent. */
+  close(graceMs: number): Promise<void>;
+}
+
 /** Resolves when connections are accepted; rejects with `invalid_config` where they cannot be. */
 export async function listen(app: ServedApp, options: ListenOptions): Promise<RunningServer> {
+  const port = await bindPort(options);
+  port.serve(app);
+  return port;
+}
+
+/** Takes the port alone; rejects with `invalid_config` where it cannot be had. */
+export async function bindPort(options: ListenOptions): Promise<BoundPort> {
   let closing: Promise<void> | undefined;
   // A connection is idle only after its answer, which Node does not look at again once the server is closing.
   const closeIfIdle = () => {
     if (closing !== undefined) setImmediate(() => server.closeIdleConnections());
   };
-  const answer = getRequestListener(calm(app, options.logger), { overrideGlobalObjects: false });
-  const server = createServer(LIMITS, (incoming, outgoing) => {
-    outgoing.once("close", closeIfIdle);
-    answer(incoming, outgoing).catch((error: unknown) => {
-      options.logger.error({ err: error }, "request failed outside the app");
-      outgoing.destroy();
-    });
-  });
+  const server = createServer(LIMITS);
   // Headers are bounded by their size; Node would drop those beyond a count without a word.
   server.maxHeadersCount = 0;
   server.on("connect", refuseTunnel);
@@ -59,6 +65,16 @@ export async function listen(app: ServedApp, options: ListenOptions): Promise<Ru
   server.on("error", (error) => options.logger.error({ err: error }, "a connection could not be accepted"));
   return {
     url: urlOf(server, options.host),
+    serve(app) {
+      const answer = getRequestListener(calm(app, options.logger), { overrideGlobalObjects: false });
+      server.on("request", (incoming, outgoing) => {
+        outgoing.once("close", closeIfIdle);
+        answer(incoming, outgoing).catch((error: unknown) => {
+          options.logger.error({ err: error }, "request failed outside the app");
+          outgoing.destroy();
+        });
+      });
+    },
     close: (graceMs) => (closing ??= closeServer(server, graceMs, options.clock ?? systemClock)),
   };
 }

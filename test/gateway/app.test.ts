@@ -63,7 +63,7 @@ describe("the door", () => {
   });
 
   it("refuses inference while the gateway goes down", async () => {
-    const { chat, url, pool } = await startGateway({ draining: () => true });
+    const { chat, url, pool } = await startGateway({ draining: AbortSignal.abort() });
     const response = await chat();
     expect(response.status).toBe(503);
     expect(await response.json()).toMatchObject({ error: { code: "shutting_down" } });

@@ -34,6 +34,8 @@ export const SETTINGS: GatewaySettings = {
   idleTimeoutMs: 10_000,
 };
 
+const NEVER = new AbortController().signal;
+
 export type LogLine = Readonly<Record<string, unknown>>;
 
 interface ChatInit {
@@ -57,7 +59,7 @@ export interface Gateway {
 }
 
 export interface GatewayOptions extends Partial<
-  Pick<GatewayDeps, "keys" | "allowedHosts" | "draining" | "clock" | "admin">
+  Pick<GatewayDeps, "keys" | "allowedHosts" | "draining" | "cutting" | "clock" | "admin">
 > {
   readonly settings?: Partial<GatewaySettings>;
   readonly backend?: FakeBackendOptions;
@@ -89,7 +91,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     random: systemRandom,
     metrics,
     logger,
-    draining: options.draining ?? (() => false),
+    draining: options.draining ?? NEVER,
+    cutting: options.cutting ?? NEVER,
   });
   const server = await listen(app, { host: "127.0.0.1", port: 0, logger, clock: systemClock });
   const ended = () => log.filter(({ msg }) => msg === "request ended");
