@@ -75,26 +75,28 @@ class Reconciler {
   async run(signal: AbortSignal): Promise<void> {
     const { driver, fleet, clock } = this.#deps;
     const askedAt = clock.now();
-    try {
-      const [gpus, observed] = await Promise.all([driver.inventory(signal), driver.list(signal)]);
-      const findings = compare({
-        runtime: this.#name,
-        replicas: fleet.replicas.all(),
-        observed,
-        askedAt,
-        isBuried: (refId) => fleet.replicas.isBuried(refId),
-      });
-      // Adoption and "known" in one go: nothing may be started before what already runs is in the fleet.
-      for (const finding of findings) this.#take(finding);
-      this.#known = true;
-      this.#gpus = gpus;
-      this.#setAvailable(undefined);
-      await this.#cleanUp(findings, signal);
-      await this.#revisit(findings, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#setAvailable(messageOf(error));
+    const answer = await Promise.all([driver.inventory(signal), driver.list(signal)]).catch((error: unknown) => ({
+      unavailable: messageOf(error),
+    }));
+    if (signal.aborted) return;
+    if ("unavailable" in answer) {
+      this.#setAvailable(answer.unavailable);
+      return this.#revisit({ giveUp: false }, signal);
     }
+    const [gpus, observed] = answer;
+    const findings = compare({
+      runtime: this.#name,
+      replicas: fleet.replicas.all(),
+      observed,
+      askedAt,
+      isBuried: (refId) => fleet.replicas.isBuried(refId),
+    });
+    // Adoption and "known" in one go: nothing may be started before what already runs is in the fleet.
+    for (const finding of findings) this.#take(finding);
+    this.#known = true;
+    this.#gpus = gpus;
+    this.#setAvailable(undefined);
+    await Promise.all([this.#cleanUp(findings, signal), this.#revisit({ giveUp: true }, signal)]);
   }
 
   #take(finding: Finding): void {
@@ -142,19 +144,22 @@ class Reconciler {
   async #remove(ref: BackendRef, signal: AbortSignal): Promise<void> {
     const { driver, logger } = this.#deps;
     logger.info({ backend: ref.name }, "removing what is left of an earlier replica");
-    await driver.stop(ref, { graceMs: LEFTOVER_GRACE_MS, reason: "left over" }, signal);
+    try {
+      await driver.stop(ref, { graceMs: LEFTOVER_GRACE_MS, reason: "left over" }, signal);
+    } catch (error) {
+      if (!signal.aborted) logger.warn({ backend: ref.name, err: error }, "a remainder could not be removed yet");
+    }
   }
 
-  /** Those that could not be reached: they answer again, or are given up after a while. */
-  async #revisit(findings: readonly Finding[], signal: AbortSignal): Promise<void> {
-    const silent = findings
-      .filter((finding) => finding.kind === "running")
-      .map((finding) => finding.replica)
-      .filter((replica) => replica.state === "ready" && !replica.responsive);
-    await Promise.all(silent.map((replica) => this.#check(replica, signal)));
+  /** Those that could not be reached: they answer again, or are given up after a while if the runtime says that they run. */
+  async #revisit(options: { readonly giveUp: boolean }, signal: AbortSignal): Promise<void> {
+    const silent = this.#deps.fleet.replicas
+      .all()
+      .filter(({ identity, state, responsive }) => identity.runtime === this.#name && state === "ready" && !responsive);
+    await Promise.all(silent.map((replica) => this.#check(replica, options, signal)));
   }
 
-  async #check(replica: Replica, signal: AbortSignal): Promise<void> {
+  async #check(replica: Replica, { giveUp }: { readonly giveUp: boolean }, signal: AbortSignal): Promise<void> {
     const { address } = replica;
     if (address === undefined) return;
     const readiness = { servedModel: replica.model, warmUp: false, timeoutMs: UNREACHABLE_LIMIT_MS };
@@ -162,6 +167,7 @@ class Reconciler {
     if (replica.state !== "ready" || replica.responsive) return;
     if (answers) return this.#deps.fleet.setResponsive(replica);
     const silentMs = this.#deps.clock.now() - (replica.unresponsiveSince ?? this.#deps.clock.now());
-    if (silentMs > UNREACHABLE_LIMIT_MS) this.#deps.onDied(replica, undefined);
+    // What it still serves may go on well while it is too busy to answer; who waits in vain leaves by its own limit.
+    if (giveUp && replica.inFlight === 0 && silentMs > UNREACHABLE_LIMIT_MS) this.#deps.onDied(replica, undefined);
   }
 }
