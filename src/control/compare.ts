@@ -15,7 +15,8 @@ export type Finding =
       readonly kind: "unknown";
       readonly identity: ReplicaIdentity;
       readonly ref: BackendRef;
-      readonly address: URL;
+      /** Absent: it holds its GPUs, but cannot serve. */
+      readonly address: URL | undefined;
     }
   /** A remainder of ours that runs nothing: made and never started, or ended while nobody watched. */
   | { readonly kind: "leftover"; readonly ref: BackendRef }
@@ -70,7 +71,6 @@ function stranger(one: ObservedReplica, runtime: RuntimeName): Finding {
   if (one.state === "created" || one.state === "exited") return { kind: "leftover", ref: one.ref };
   const identity = identityOf(one.labels, runtime);
   if (typeof identity === "string") return { kind: "foreign", ref: one.ref, why: identity };
-  if (one.address === undefined) return { kind: "foreign", ref: one.ref, why: "it has no address" };
   return { kind: "unknown", identity, ref: one.ref, address: one.address };
 }
 

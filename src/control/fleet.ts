@@ -141,7 +141,7 @@ export class Fleet {
     replica.reason = progress;
   }
 
-  located(replica: Replica, ref: BackendRef, address: URL): void {
+  located(replica: Replica, ref: BackendRef, address: URL | undefined): void {
     replica.ref = ref;
     replica.refSince = this.#deps.clock.now();
     replica.address = address;
@@ -179,7 +179,7 @@ export class Fleet {
   }
 
   /** A replica of ours that already runs: it enters at `loading`, since whether it answers is to be found out. */
-  adopt(identity: ReplicaIdentity, found: { readonly ref: BackendRef; readonly address: URL }): Replica {
+  adopt(identity: ReplicaIdentity, found: { readonly ref: BackendRef; readonly address: URL | undefined }): Replica {
     const recipe = this.#deps.recipes.recipe(identity.recipeId);
     const profile = recipe?.profiles.find((one) => one.id === identity.profileId);
     const start = { state: "loading", reason: "found running; checking that it answers" } as const;

@@ -109,9 +109,11 @@ class Reconciler {
         return;
       case "moved":
         return fleet.located(finding.replica, finding.ref, finding.address);
-      case "unknown":
-        fleet.adopt(finding.identity, finding);
+      case "unknown": {
+        const replica = fleet.adopt(finding.identity, finding);
+        if (finding.address === undefined) fleet.stop(replica, "stale", "found paused or cut off; it cannot serve");
         return;
+      }
       case "foreign":
         return logger.warn(
           { backend: finding.ref.name, why: finding.why },

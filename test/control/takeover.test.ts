@@ -1,0 +1,19 @@
+// What a gateway finds when it starts: replicas in every condition, left by the one before.
+import { describe, expect, it } from "vitest";
+import { Rig } from "../support/make-plane.ts";
+import { makeGpus, makeRecipe } from "../support/make.ts";
+
+describe("a replica found by a new gateway", () => {
+  it("that is paused is taken down before its GPU goes to another", async () => {
+    const recipes = [makeRecipe({ id: "a", gpus: 1 }), makeRecipe({ id: "b", gpus: 1 })];
+    const rig = new Rig({ recipes, gpus: makeGpus(1) });
+    rig.request("a");
+    await rig.clock.advance(5_000);
+    rig.world.set("a-1", "unresponsive");
+    rig.boot();
+    const request = rig.request("b");
+    await rig.clock.advance(10_000);
+    expect(rig.world.violations).toEqual([]);
+    expect(request.outcome).toBe("served");
+  });
+});
