@@ -161,10 +161,12 @@ export class Fleet {
     const now = this.#deps.clock.now();
     const { readyAt, model } = replica;
     const servedMs = readyAt === undefined ? undefined : now - readyAt;
-    const until = this.#failures.note(replica.identity.recipeId, failure, servedMs);
+    // One that was found running and never answered says nothing about how a fresh start goes: it may have been on its way out.
+    const isTelling = readyAt !== undefined || !replica.identity.adopted;
+    const until = isTelling ? this.#failures.note(replica.identity.recipeId, failure, servedMs) : now;
     this.#move(replica, "failed", failure.message, "failed");
     this.#deps.journal.failed(replica, failure);
-    if (readyAt === undefined && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));
+    if (isTelling && readyAt === undefined && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));
   }
 
   /** Nothing of it is left. */

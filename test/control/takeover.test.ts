@@ -16,4 +16,20 @@ describe("a replica found by a new gateway", () => {
     expect(rig.world.violations).toEqual([]);
     expect(request.outcome).toBe("served");
   });
+
+  it("that was just being stopped is no failed start: a fresh one serves whoever asks meanwhile", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ keepAliveMs: 1_000 })] });
+    rig.world.pace.stopMs = 5_000;
+    rig.request("tiny");
+    await rig.clock.advance(4_000);
+    expect(rig.states()).toEqual(["tiny-1 stopping"]);
+    rig.world.pace.loadMs = 10_000;
+    const container = rig.world.containers.get("tiny-1");
+    if (container !== undefined) Object.assign(container, { loadedAt: Infinity });
+    rig.boot();
+    const request = rig.request("tiny");
+    await rig.clock.advance(30_000);
+    expect(request).toMatchObject({ outcome: "served" });
+    expect(rig.world.starts).toHaveLength(2);
+  });
 });
