@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { LABELS, type LaunchSpec } from "../catalog/launch-spec.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { BackendRef, Gpu, ObservedReplica, ReplicaExit } from "./driver.ts";
-import { openLog } from "./process-log.ts";
+import { cannotLog, openLog } from "./process-log.ts";
 import { childArgv, childEnv, type Marks } from "./process-marks.ts";
 import { refId } from "./process-replicas.ts";
 import { freePort, spawnDetached } from "./process-spawn.ts";
@@ -31,7 +31,7 @@ export interface Birthplace {
   readonly takenPorts: ReadonlySet<number>;
 }
 
-/** Starts the program of a spec. Rejects with `runtime_failed` when it cannot be run, and then nothing runs. */
+/** Starts the program of a spec. Rejects with `runtime_failed` or `runtime_unavailable` when it cannot be run, and then nothing runs. */
 export async function startChild(spec: LaunchSpec, place: Birthplace): Promise<Child> {
   const address = new URL(`http://${place.host}:${await freePort(place.host, place.takenPorts)}`);
   const labels = {
@@ -41,7 +41,9 @@ export async function startChild(spec: LaunchSpec, place: Birthplace): Promise<C
   };
   const marks = { labels, address };
   const env = childEnv(spec, { baseEnv: place.baseEnv, gpus: place.gpus, marks });
-  const log = await openLog(logPath(place.logDir, spec.replica), place.clock);
+  const log = await openLog(logPath(place.logDir, spec.replica), place.clock).catch((error: unknown) => {
+    throw cannotLog(place.logDir, error);
+  });
   try {
     const spawned = await spawnDetached({ argv: childArgv(spec, address), env, log }, place.table);
     const { stat, pid, exited } = spawned;

@@ -1,6 +1,7 @@
 // The log file of a process replica: the child writes it by itself (no pipe, so it outlives us); here it is opened, read and rotated.
 import { copyFile, mkdir, open, stat, truncate, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
+import { AimError } from "../errors.ts";
 import { sleep, type Clock } from "../lib/clock.ts";
 import type { LogOptions } from "./driver.ts";
 import { LineSplitter } from "./process-lines.ts";
@@ -23,6 +24,12 @@ export async function openLog(path: string, clock: Clock): Promise<FileHandle> {
   const file = await open(path, "a", 0o640);
   await file.write(`\n${BANNER} ${new Date(clock.wallNow()).toISOString()}\n`);
   return file;
+}
+
+/** Where replicas cannot log they cannot be started. */
+export function cannotLog(logDir: string, cause: unknown): AimError {
+  const message = `cannot write the logs of replicas to ${logDir}: make it a writable directory, or configure another`;
+  return new AimError("runtime_unavailable", message, { cause });
 }
 
 /** Lines of the latest start. Ends when its writer is gone and all is read, or at once when the signal aborts. */

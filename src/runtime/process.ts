@@ -19,7 +19,7 @@ import type {
 } from "./driver.ts";
 import { logPath, observeChild, startChild, type Child } from "./process-child.ts";
 import { endGroups } from "./process-end.ts";
-import { readLog, rotateLog } from "./process-log.ts";
+import { cannotLog, readLog, rotateLog } from "./process-log.ts";
 import type { Marks } from "./process-marks.ts";
 import { findReplicas, isSameStart, pidOf, refId, type ProcessReplica } from "./process-replicas.ts";
 import { isLive, ProcessTable, TICKS_PER_SECOND } from "./process-table.ts";
@@ -84,8 +84,7 @@ export class ProcessDriver implements RuntimeDriver {
       await mkdir(logDir, { recursive: true });
       await access(logDir, constants.W_OK);
     } catch (error) {
-      const message = `cannot write the logs of replicas to ${logDir}: make it a writable directory, or configure another`;
-      throw new AimError("runtime_unavailable", message, { cause: error });
+      throw cannotLog(logDir, error);
     }
     if (await this.#table.isAvailable()) return;
     logger.warn("this system has no /proc: replica processes are not taken over after a restart of the gateway");

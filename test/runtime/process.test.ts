@@ -133,6 +133,15 @@ describe("the process runtime", () => {
     }
   });
 
+  it("starts nothing where its log cannot be written, and says which directory is at fault", async () => {
+    const driver = makeDriver({ logDir: SCRIPT });
+    await expect(start(driver, rig.spec())).rejects.toMatchObject({
+      code: "runtime_unavailable",
+      message: expect.stringContaining(SCRIPT),
+    });
+    expect(await driver.list(never)).toEqual([]);
+  });
+
   describe("the end of a replica", () => {
     it("is remembered with the signal that ended it", async () => {
       const driver = makeDriver();
