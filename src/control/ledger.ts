@@ -17,6 +17,8 @@ export class Ledger {
   readonly #held = new Set<string>();
   /** Replicas stopped by this plan: their GPUs will come back. */
   readonly #doomed = new Set<string>();
+  /** GPUs that will come back, and for which an earlier demand of this plan waits already. */
+  readonly #claimed = new Set<string>();
 
   constructor(snapshot: FleetSnapshot) {
     this.#snapshot = snapshot;
@@ -40,10 +42,15 @@ export class Ledger {
     for (const gpu of gpus) this.#held.add(key(runtime, gpu));
   }
 
-  /** Keeps what is free for a placement that is waiting for the rest, so that smaller ones do not overtake it for ever. */
+  /** Keeps what is free, and what comes back, for a placement that waits, so that smaller ones do not overtake it for ever. */
   reserve(placement: Placement): void {
-    const free = this.#suitable(placement).filter((gpu) => this.isFree(placement.runtime, gpu));
-    this.take(placement.runtime, free.slice(0, this.#needed(placement)));
+    const { runtime } = placement;
+    const suitable = this.#suitable(placement);
+    const free = suitable.filter((gpu) => this.isFree(runtime, gpu));
+    const coming = this.#going(placement).flatMap(({ gpus }) => gpus.filter((gpu) => suitable.includes(gpu)));
+    const claims = coming.filter((gpu) => !this.#claimed.has(key(runtime, gpu)));
+    for (const gpu of claims.slice(0, this.missing(placement))) this.#claimed.add(key(runtime, gpu));
+    this.take(runtime, free.slice(0, this.#needed(placement)));
   }
 
   doom(replica: string): void {
@@ -58,9 +65,7 @@ export class Ledger {
 
   /** Suitable GPUs of replicas on their way out, which come back without anybody being evicted. */
   leaving(placement: Placement): { readonly gpus: number; readonly names: readonly string[] } {
-    const going = this.#snapshot.replicas.filter(
-      (replica) => (isLeaving(replica.state) || this.#doomed.has(replica.name)) && this.gain(replica, placement) > 0,
-    );
+    const going = this.#going(placement);
     return {
       gpus: sum(going.map((replica) => this.gain(replica, placement))),
       names: going.map((replica) => replica.name),
@@ -71,7 +76,13 @@ export class Ledger {
   gain(replica: ReplicaSnapshot, placement: Placement): number {
     if (replica.runtime !== placement.runtime) return 0;
     const suitable = new Set(this.#suitable(placement));
-    return replica.gpus.filter((gpu) => suitable.has(gpu)).length;
+    return replica.gpus.filter((gpu) => suitable.has(gpu) && !this.#claimed.has(key(replica.runtime, gpu))).length;
+  }
+
+  /** Whether there would be too few GPUs even if only these kept theirs. */
+  short(placement: Placement, kept: readonly ReplicaSnapshot[]): boolean {
+    const taken = sum(kept.map((replica) => this.gain(replica, placement)));
+    return this.#suitable(placement).length - taken < this.#needed(placement);
   }
 
   /** "8 MI300X" */
@@ -81,6 +92,13 @@ export class Ledger {
       .filter((gpu) => suitable.has(gpu.id))
       .map((gpu) => gpu.product);
     return `${products.length} ${[...new Set(products)].join("/") || "GPUs"}`;
+  }
+
+  /** Those that will give back GPUs it could use. */
+  #going(placement: Placement): readonly ReplicaSnapshot[] {
+    return this.#snapshot.replicas.filter(
+      (replica) => (isLeaving(replica.state) || this.#doomed.has(replica.name)) && this.gain(replica, placement) > 0,
+    );
   }
 
   #needed(placement: Placement): number {

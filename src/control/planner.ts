@@ -5,7 +5,8 @@ import { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
 import { refusal } from "./failures.ts";
 import { Ledger } from "./ledger.ts";
-import { isStarting, type StopCause } from "./replica.ts";
+import { isLeaving, isStarting, type StopCause } from "./replica.ts";
+import { isIdle, makeRoom, reasonToStop, type Room } from "./room.ts";
 import type { Demand, FleetSnapshot, ReplicaSnapshot, RuntimeSnapshot } from "./snapshot.ts";
 
 export type Action =
@@ -58,6 +59,9 @@ export function offersOf(snapshot: FleetSnapshot, ledger: Ledger): ReadonlyMap<R
 
 /** When to ask again after a runtime was found unavailable. */
 const RUNTIME_RETRY_MS = 10_000;
+
+/** When to ask again while replicas that are kept take the room. */
+const NO_ROOM_RETRY_MS = 30_000;
 
 type Chosen = Extract<Selection, { kind: "selected" }>;
 
@@ -139,43 +143,35 @@ class Draft {
         demand.kind === "order" ? "an operator asked for it" : `${demand.waiting} waiting for ${demand.request.model}`;
       return this.#start(chosen, gpus, reason, demand);
     }
-    const missing = this.#ledger.missing(chosen);
-    const leaving = this.#ledger.leaving(chosen);
-    if (leaving.gpus >= missing) {
-      this.#ledger.reserve(chosen);
-      return this.#hold(demand, `waiting for ${leaving.names.join(", ")} to give back its GPUs`);
-    }
-    const victims = this.#victims(chosen, missing - leaving.gpus);
-    if (victims === undefined)
-      return this.#hold(demand, `all ${this.#ledger.describe(chosen)} are busy; waiting for one to become idle`);
-    for (const victim of victims) {
-      const idle = formatDuration(this.#now - victim.idleSince);
-      this.#stop(victim, "evicted", `idle for ${idle}; its GPUs are needed for ${demand.request.model}`);
-    }
-    this.#ledger.reserve(chosen);
-    this.#hold(demand, `making room: stopping ${victims.map((victim) => victim.name).join(", ")}`);
+    const room = makeRoom(chosen, demand, {
+      ledger: this.#ledger,
+      now: this.#now,
+      replicas: this.#snapshot.replicas.filter(({ name, state }) => !isLeaving(state) && !this.#doomed.has(name)),
+      isKept: (replica) => this.#isKept(replica),
+    });
+    this.#occupy(demand, chosen, room);
   }
 
-  /** Idle replicas, least recently used first, that together give back enough GPUs; undefined when there are not enough. */
-  #victims(chosen: Chosen, wanted: number): readonly ReplicaSnapshot[] | undefined {
-    const idle = this.#snapshot.replicas
-      .filter((replica) => replica.runtime === chosen.runtime && isIdle(replica) && !this.#isKept(replica))
-      .filter((replica) => !this.#doomed.has(replica.name) && this.#ledger.gain(replica, chosen) > 0)
-      .sort((a, b) => a.idleSince - b.idleSince);
-    const victims: ReplicaSnapshot[] = [];
-    let gained = 0;
-    for (const replica of idle) {
-      if (gained >= wanted) break;
-      victims.push(replica);
-      gained += this.#ledger.gain(replica, chosen);
+  /** There is no room yet: makes some, waits for it, or says that there will be none. */
+  #occupy(demand: Demand, chosen: Chosen, room: Room): void {
+    const { model } = demand.request;
+    switch (room.kind) {
+      case "coming":
+        this.#ledger.reserve(chosen);
+        return this.#hold(demand, `waiting for ${room.names.join(", ")} to give back its GPUs`);
+      case "stop":
+        for (const victim of room.victims) this.#stop(victim, "evicted", reasonToStop(victim, model, this.#now));
+        this.#ledger.reserve(chosen);
+        return this.#hold(demand, `making room: stopping ${room.victims.map((victim) => victim.name).join(", ")}`);
+      case "busy":
+        if (room.isPatient) this.#ledger.reserve(chosen);
+        if (room.until !== undefined) this.#wake(room.until);
+        return this.#hold(demand, `all ${this.#ledger.describe(chosen)} are busy; waiting for one to become idle`);
+      case "kept": {
+        const why = `${model} has no room: of ${this.#ledger.describe(chosen)}, too many are kept by ${room.names.join(", ")}`;
+        return this.#refuse(demand, new AimError("no_capacity", why, { retryAfterMs: NO_ROOM_RETRY_MS }));
+      }
     }
-    if (gained < wanted) return undefined;
-    return victims.filter((victim) => {
-      const without = gained - this.#ledger.gain(victim, chosen);
-      if (without < wanted) return true;
-      gained = without;
-      return false;
-    });
   }
 
   /** Before a runtime was listed once, what runs there is unknown, and nothing may be started in its stead. */
@@ -286,8 +282,4 @@ class Draft {
         replica.model === model && (isStarting(replica.state) || (replica.state === "ready" && replica.responsive)),
     );
   }
-}
-
-function isIdle(replica: ReplicaSnapshot): boolean {
-  return replica.state === "ready" && replica.inFlight === 0 && replica.waiting === 0;
 }

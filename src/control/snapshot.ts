@@ -29,6 +29,8 @@ export interface ReplicaSnapshot {
   /** Requests waiting for its model. */
   readonly waiting: number;
   readonly idleSince: number;
+  /** Since when it serves; meaningless before. */
+  readonly readyAt: number;
   /** Infinity: never unloaded for being idle. */
   readonly keepAliveMs: number;
   /** Its recipe is gone from the catalogue, or has changed since it started. */
@@ -63,6 +65,7 @@ export function snapshotOf(replica: Replica): Omit<ReplicaSnapshot, "waiting" | 
     responsive: replica.responsive,
     inFlight: replica.inFlight,
     idleSince: replica.idleSince,
+    readyAt: replica.readyAt ?? 0,
     stale: replica.recipe === undefined || replica.recipe.hash !== replica.identity.recipeHash,
   };
 }

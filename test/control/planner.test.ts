@@ -20,6 +20,7 @@ function replica(model: string, overrides: Partial<ReplicaSnapshot> = {}): Repli
     inFlight: 0,
     waiting: 0,
     idleSince: NOW - 10_000,
+    readyAt: NOW - 100_000,
     keepAliveMs: 60_000,
     stale: false,
     ...overrides,
@@ -172,16 +173,72 @@ describe("making room", () => {
     expect(decide({ recipes, replicas: [idle], demands })).toEqual(["stop a-1 (evicted)"]);
   });
 
-  it("spares the minimum of a recipe", () => {
+  it("for two demands stops a replica for each, and not the same one for both", () => {
+    const recipes = ["a", "b", "c", "d"].map((id) => makeRecipe({ id, gpus: 4 }));
+    const demands = [requests("c", { since: NOW - 5 }), requests("d")];
+    expect(decide({ recipes, demands, replicas: [a, b] })).toEqual(["stop a-1 (evicted)", "stop b-1 (evicted)"]);
+    const leaving = { ...a, state: "stopping" as const };
+    expect(decide({ recipes, demands, replicas: [leaving, b] })).toEqual(["stop b-1 (evicted)"]);
+  });
+
+  it("spares the minimum of a recipe, and says that there will be no room", () => {
     const recipes = [makeRecipe({ id: "a", gpus: 8, replicas: { min: 1, max: 1 } }), makeRecipe({ id: "c", gpus: 4 })];
     const kept = replica("a", { gpus: ids(0, 8) });
-    expect(decide({ recipes, replicas: [kept], demands: [requests("c")] })).toEqual([]);
+    expect(decide({ recipes, replicas: [kept], demands: [requests("c")] })).toEqual(["refuse c: no_capacity"]);
   });
 
   it("takes GPUs of one kind for one replica", () => {
     const gpus = [...makeGpus(2, "MI300X"), ...makeGpus(4, "MI250X").map((gpu) => ({ ...gpu, id: `x${gpu.id}` }))];
     const { actions } = plan(snapshot({ demands: [requests("a")], runtime: { gpus } }), NOW);
     expect(actions).toMatchObject([{ kind: "start", gpus: gpus.slice(2).map((gpu) => gpu.id) }]);
+  });
+});
+
+describe("fairness", () => {
+  const recipes = [
+    makeRecipe({ id: "a", gpus: 4 }),
+    makeRecipe({ id: "b", gpus: 4 }),
+    makeRecipe({ id: "c", gpus: 8 }),
+  ];
+  const busy = (name: string, overrides: Partial<ReplicaSnapshot> = {}) => replica(name, { inFlight: 3, ...overrides });
+  const both = [busy("a", { gpus: ids(0, 4) }), busy("b", { gpus: ids(4, 8), inFlight: 0, keepAliveMs: Infinity })];
+  const patient = requests("c", { since: NOW - 60_000 });
+
+  it("lets busy models finish and give way once somebody has waited long", () => {
+    expect(decide({ recipes, replicas: both, demands: [patient] })).toEqual([
+      "stop b-1 (evicted)",
+      "stop a-1 (evicted)",
+    ]);
+  });
+
+  it("looks again when the wait is long enough, and not before", () => {
+    const { actions, wakeAt } = plan(
+      snapshot({ recipes, replicas: both, demands: [requests("c", { since: NOW - 1 })] }),
+      NOW,
+    );
+    expect([actions, wakeAt]).toEqual([[], NOW + 59_999]);
+  });
+
+  it("leaves a model its time, too", () => {
+    const young = [busy("a", { gpus: ids(0, 4), readyAt: NOW - 20_000 }), busy("b", { gpus: ids(4, 8) })];
+    const { actions, wakeAt } = plan(snapshot({ recipes, replicas: young, demands: [patient] }), NOW);
+    expect([actions, wakeAt]).toEqual([[], NOW + 40_000]);
+  });
+
+  it("keeps what becomes free for the one that has waited long", () => {
+    const one = [busy("a", { gpus: ids(0, 4), readyAt: NOW })];
+    expect(decide({ recipes, replicas: one, demands: [requests("c"), requests("b")] })).toEqual(["start b on 4"]);
+    expect(decide({ recipes, replicas: one, demands: [patient, requests("b")] })).toEqual([]);
+  });
+
+  it("never counts for an operator's launch, which may be given up", () => {
+    const order: Demand = { ...patient, id: "order:1", kind: "order" };
+    expect(decide({ recipes, replicas: both, demands: [order] })).toEqual([]);
+  });
+
+  it("never takes what a recipe's minimum needs", () => {
+    const kept = [makeRecipe({ id: "a", gpus: 4, replicas: { min: 1, max: 1 } }), ...recipes.slice(1)];
+    expect(decide({ recipes: kept, replicas: both, demands: [patient] })).toEqual(["refuse c: no_capacity"]);
   });
 });
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { AimError, isAimError } from "../../src/errors.ts";
 import { Rig } from "../support/make-plane.ts";
-import { makeRecipe } from "../support/make.ts";
+import { makeGpus, makeRecipe } from "../support/make.ts";
 
 const never = new AbortController().signal;
 
@@ -56,5 +56,21 @@ describe("a start", () => {
     await rig.clock.advance(61_000);
     expect(isAimError(request.error, "model_start_timeout")).toBe(true);
     expect(rig.states()).toEqual([]);
+  });
+});
+
+describe("a model that is never idle", () => {
+  it("gives way to one that waits for its GPUs, and both are served in turns", async () => {
+    const recipes = [makeRecipe({ id: "a", gpus: 1 }), makeRecipe({ id: "b", gpus: 1 })];
+    const rig = new Rig({ recipes, gpus: makeGpus(1) });
+    const waiting = [];
+    for (let second = 0; second < 600; second++) {
+      rig.request("a", { serveMs: 3_000 });
+      waiting.push(rig.request("b", { serveMs: 3_000 }));
+      await rig.clock.advance(1_000);
+    }
+    expect(waiting.slice(0, 300).map(({ outcome }) => outcome)).not.toContain("waiting");
+    expect(rig.world.violations).toEqual([]);
+    expect(rig.world.starts.length).toBeLessThan(12);
   });
 });
