@@ -138,16 +138,22 @@ function calm(app: ServedApp, logger: Logger): (request: Request, env: Bindings)
 
 function guarded(source: ReadableStream<Uint8Array>, onError: (error: unknown) => void): ReadableStream<Uint8Array> {
   const reader = source.getReader();
+  let left = false;
   return new ReadableStream({
     async pull(controller) {
       try {
         const { done, value } = await reader.read();
+        // The client is gone, and what it left behind ends: that is no failure.
+        if (left) return;
         if (done) controller.close();
         else controller.enqueue(value);
       } catch (error) {
         onError(error);
       }
     },
-    cancel: (reason) => reader.cancel(reason),
+    cancel(reason) {
+      left = true;
+      return reader.cancel(reason);
+    },
   });
 }

@@ -21,6 +21,13 @@ async function exchange(url: URL, bytes: string | Buffer, enough?: RegExp): Prom
   return text;
 }
 
+function recordWarnings() {
+  const warned: string[] = [];
+  const logger = silentLogger.child({});
+  logger.warn = (_: unknown, message?: string) => void warned.push(String(message));
+  return { warned, logger };
+}
+
 const BODY = JSON.stringify({ model: MODEL });
 const HEAD = `POST ${CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`;
 const CHUNKED = `${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`;
@@ -232,9 +239,7 @@ describe("listen", () => {
   it("cuts a body that fails, in the log and not on the console", async () => {
     const output = ["log", "info", "error"] as const;
     const prints = output.map((name) => vi.spyOn(console, name).mockImplementation(() => {}));
-    const warned: string[] = [];
-    const logger = silentLogger.child({});
-    logger.warn = (_: unknown, message?: string) => void warned.push(String(message));
+    const { warned, logger } = recordWarnings();
     const app = new Hono().get("/", (c) => {
       let pulls = 0;
       const body = new ReadableStream({
@@ -252,7 +257,8 @@ describe("listen", () => {
     for (const print of prints) expect(print).not.toHaveBeenCalled();
   });
 
-  it("stops the source of a body when the client leaves", async () => {
+  it("stops the source of a body when the client leaves, which is no failure", async () => {
+    const { warned, logger } = recordWarnings();
     const cancelled = Promise.withResolvers<void>();
     const app = new Hono().get("/", (c) =>
       c.body(
@@ -262,12 +268,14 @@ describe("listen", () => {
         }),
       ),
     );
-    const server = await listen(app, options);
+    const server = await listen(app, { ...options, logger });
     onTestFinished(() => server.close(0));
     const socket = createConnection(Number(server.url.port), "127.0.0.1");
     socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await once(socket, "data");
     socket.destroy();
     await cancelled.promise;
+    await server.close(0);
+    expect(warned).toEqual([]);
   });
 });
