@@ -36,7 +36,7 @@ export function refusal(failure: NewFailure & { readonly code?: ErrorCode }, ret
 
 const FIRST_MS = 10_000;
 const MOST_MS = 300_000;
-/** A replica that served this long was not part of a crash loop. */
+/** A replica that served this long was not part of a crash loop, nor is a failure this long after the last one. */
 const FORGIVEN_AFTER_MS = 600_000;
 
 export class Failures {
@@ -56,8 +56,9 @@ export class Failures {
 
   /** A start that failed, or (`afterReadyMs`) a replica that died by itself after serving that long. */
   record(recipeId: string, failure: NewFailure, afterReadyMs?: number): StartFailure {
-    const before = this.#byRecipe.get(recipeId)?.count ?? 0;
-    const count = afterReadyMs !== undefined && afterReadyMs >= FORGIVEN_AFTER_MS ? 1 : before + 1;
+    const before = this.#byRecipe.get(recipeId);
+    const quietMs = Math.max(afterReadyMs ?? 0, this.#clock.now() - (before?.until ?? 0));
+    const count = quietMs >= FORGIVEN_AFTER_MS ? 1 : (before?.count ?? 0) + 1;
     // One that had been ready may be restarted at once the first time: it did work.
     const steps = afterReadyMs === undefined ? count - 1 : count - 2;
     const delayMs = steps < 0 ? 0 : Math.min(FIRST_MS * 2 ** steps, MOST_MS);

@@ -152,6 +152,26 @@ describe("failures", () => {
     expect(failures.record("a", failure, 600_000).until).toBe(0);
   });
 
+  it("are forgotten when nothing failed for ten minutes after the last pause", async () => {
+    const clock = new FakeClock();
+    const failures = new Failures(clock);
+    for (let count = 0; count < 4; count++) failures.record("a", failure);
+    await clock.advance(80_000 + 599_000);
+    expect(failures.record("a", failure).count).toBe(5);
+    await clock.advance(160_000 + 600_000);
+    expect(failures.record("a", failure).count).toBe(1);
+  });
+
+  it("that are no fault of the recipe keep starts back, but do not add up, nor shorten a pause", () => {
+    const failures = new Failures(new FakeClock());
+    const away = { ...failure, counts: false };
+    expect([failures.note("a", away), failures.note("a", away)]).toEqual([10_000, 10_000]);
+    expect(failures.note("a", away, 5_000)).toBe(0);
+    for (let count = 0; count < 3; count++) failures.record("a", failure);
+    expect(failures.note("a", away)).toBe(40_000);
+    expect(failures.last("a")?.count).toBe(3);
+  });
+
   it("are remembered as the reason until a start succeeds", async () => {
     const clock = new FakeClock();
     const failures = new Failures(clock);
