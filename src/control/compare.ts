@@ -29,23 +29,24 @@ export interface Comparison {
   readonly observed: readonly ObservedReplica[];
   /** `Clock.now()` when the list was asked for: it says nothing about what began later. */
   readonly askedAt: number;
-  /** Whether a ref belongs to a replica that the fleet itself took down. */
-  isBuried(refId: string): boolean;
+  /** Whether a ref belongs to a replica that the fleet itself took down, and had not when the list was asked for. */
+  isBuried(refId: string, askedAt: number): boolean;
 }
 
 export function compare(comparison: Comparison): readonly Finding[] {
   const { runtime, replicas, observed, askedAt } = comparison;
   const mine = replicas.filter((replica) => replica.identity.runtime === runtime);
   const byName = new Map(mine.map((replica) => [replica.name, replica]));
+  const met = new Set<string>();
   const seen = new Set(observed.map((one) => one.ref.id));
   const lost = mine
     .filter((replica) => isSettled(replica) && replica.refSince < askedAt && !seen.has(replica.ref?.id ?? ""))
     .map((replica): Finding => ({ kind: "died", replica, exit: undefined }));
   const rest = observed
-    .filter((one) => !comparison.isBuried(one.ref.id))
+    .filter((one) => !comparison.isBuried(one.ref.id, askedAt))
     .flatMap((one): readonly Finding[] => {
       const replica = byName.get(one.labels[LABELS.replica] ?? "");
-      if (replica === undefined) return [stranger(one, runtime)];
+      if (replica === undefined) return [stranger(one, runtime, met)];
       // Under a name we know but with another ref: the driver is just replacing it, or a start is under way.
       return replica.ref?.id === one.ref.id && isSettled(replica) ? known(replica, one) : [];
     });
@@ -67,10 +68,13 @@ function known(replica: Replica, one: ObservedReplica): readonly Finding[] {
   return [{ kind: "running", replica }];
 }
 
-function stranger(one: ObservedReplica, runtime: RuntimeName): Finding {
+/** `met` holds the names of the strangers before this one. */
+function stranger(one: ObservedReplica, runtime: RuntimeName, met: Set<string>): Finding {
   if (one.state === "created" || one.state === "exited") return { kind: "leftover", ref: one.ref };
   const identity = identityOf(one.labels, runtime);
   if (typeof identity === "string") return { kind: "foreign", ref: one.ref, why: identity };
+  if (met.has(identity.name)) return { kind: "foreign", ref: one.ref, why: `another one is called ${identity.name}` };
+  met.add(identity.name);
   return { kind: "unknown", identity, ref: one.ref, address: one.address };
 }
 
@@ -83,7 +87,7 @@ export function identityOf(labels: Readonly<Record<string, string>>, runtime: Ru
   const recipeId = labels[LABELS.recipe];
   const profileId = labels[LABELS.profile];
   if (!name || !model || !recipeId || !profileId) return "its labels do not name replica, model, recipe and profile";
-  const keepAlive = labels[LABELS.keepAlive];
+  const keepAlive = keepAliveOf(labels[LABELS.keepAlive]);
   return {
     name,
     model,
@@ -92,7 +96,12 @@ export function identityOf(labels: Readonly<Record<string, string>>, runtime: Ru
     profileId,
     runtime,
     gpus: (labels[LABELS.gpus] ?? "").split(",").filter((gpu) => gpu !== ""),
-    ...(keepAlive === undefined ? {} : { keepAliveMs: keepAlive === "forever" ? Infinity : Number(keepAlive) }),
+    ...(keepAlive === undefined ? {} : { keepAliveMs: keepAlive }),
     adopted: true,
   };
+}
+
+function keepAliveOf(label = ""): number | undefined {
+  if (label === "forever") return Infinity;
+  return /^\d+(\.\d+)?$/.test(label) ? Number(label) : undefined;
 }

@@ -172,7 +172,7 @@ export class Fleet {
   /** Nothing of it is left. */
   gone(replica: Replica): void {
     this.#move(replica, "gone", replica.reason);
-    this.#roster.bury(replica);
+    this.#roster.bury(replica, this.#deps.clock.now());
   }
 
   setRuntime(name: RuntimeName, runtime: RuntimeSnapshot): void {

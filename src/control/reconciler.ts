@@ -89,7 +89,7 @@ class Reconciler {
       replicas: fleet.replicas.all(),
       observed,
       askedAt,
-      isBuried: (refId) => fleet.replicas.isBuried(refId),
+      isBuried: (refId, at) => fleet.replicas.isBuried(refId, at),
     });
     // Adoption and "known" in one go: nothing may be started before what already runs is in the fleet.
     for (const finding of findings) this.#take(finding);

@@ -11,7 +11,8 @@ export type RosterView = Pick<Roster, "all" | "find" | "isBuried" | "ofModel">;
 export class Roster {
   readonly #byName = new Map<string, Replica>();
   readonly #byModel = new Map<string, readonly Replica[]>();
-  readonly #buried = new LRUCache<string, true>({ max: REMEMBERED });
+  /** Refs, and when they were buried. */
+  readonly #buried = new LRUCache<string, number>({ max: REMEMBERED });
 
   add(replica: Replica): void {
     if (this.#byName.has(replica.name)) throw new Error(`replica ${replica.name} exists already`);
@@ -19,17 +20,18 @@ export class Roster {
     this.#byModel.set(replica.model, [...this.ofModel(replica.model), replica]);
   }
 
-  bury(replica: Replica): void {
+  bury(replica: Replica, now: number): void {
     this.#byName.delete(replica.name);
     const remaining = this.ofModel(replica.model).filter((other) => other !== replica);
     if (remaining.length === 0) this.#byModel.delete(replica.model);
     else this.#byModel.set(replica.model, remaining);
-    if (replica.ref !== undefined) this.#buried.set(replica.ref.id, true);
+    if (replica.ref !== undefined) this.#buried.set(replica.ref.id, now);
   }
 
-  /** Whether this runtime id belonged to a replica of the roster that is gone. */
-  isBuried(refId: string): boolean {
-    return this.#buried.has(refId);
+  /** Whether this runtime id belongs to a replica of the roster that was not gone yet at that time, and now is. */
+  isBuried(refId: string, at: number): boolean {
+    const buriedAt = this.#buried.get(refId);
+    return buriedAt !== undefined && at <= buriedAt;
   }
 
   find(name: string): Replica | undefined {

@@ -220,14 +220,14 @@ describe("comparing the fleet with what runs", () => {
   function find(
     observed: readonly ObservedReplica[],
     replicas: readonly Replica[],
-    options: { askedAt?: number; buried?: string } = {},
+    options: { askedAt?: number; buried?: { id: string; at: number } } = {},
   ): readonly string[] {
     return compare({
       runtime: "docker",
       replicas,
       observed,
       askedAt: options.askedAt ?? 100,
-      isBuried: (id) => id === options.buried,
+      isBuried: (id, askedAt) => id === options.buried?.id && askedAt <= options.buried.at,
     }).map((finding) => finding.kind);
   }
 
@@ -246,7 +246,20 @@ describe("comparing the fleet with what runs", () => {
   });
 
   it("a list that arrives after a removal does not bring the replica back", () => {
-    expect(find([seen()], [], { buried: "id-1" })).toEqual([]);
+    expect(find([seen()], [], { buried: { id: "id-1", at: 100 } })).toEqual([]);
+  });
+
+  it("a replica that still runs in a list asked for after its removal has not been removed", () => {
+    expect(find([seen()], [], { buried: { id: "id-1", at: 99 } })).toEqual(["unknown"]);
+  });
+
+  it("of two strangers of one name only the first is taken over", () => {
+    expect(find([seen(), seen({ ref: { id: "id-2", name: "copy" } })], [])).toEqual(["unknown", "foreign"]);
+  });
+
+  it("a stranger without an address is known by its labels: it holds its GPUs", () => {
+    const { address: _, ...paused } = seen({ state: "unresponsive" });
+    expect(find([paused], [])).toEqual(["unknown"]);
   });
 
   it("a start under way is left to its launcher", () => {
@@ -261,6 +274,11 @@ describe("comparing the fleet with what runs", () => {
     ["lacks labels", seen({ labels: { [LABELS.schema]: LABEL_SCHEMA } }), "foreign"],
   ])("a stranger that %s", (_, observed, expected) => {
     expect(find([observed], [])).toEqual([expected]);
+  });
+
+  it("a keep-alive label that is no time says nothing", () => {
+    const { keepAliveMs, ...rest } = Object(identityOf({ ...labels, [LABELS.keepAlive]: "soon" }, "docker"));
+    expect([keepAliveMs, rest.name]).toEqual([undefined, "a-1"]);
   });
 
   it("labels bring back everything a replica needs", () => {
