@@ -21,17 +21,42 @@ export function createLogger(options: LoggerOptions): Logger {
   return pino({ level: options.level, redact, transport });
 }
 
-/** Writes each line to a file descriptor at once, or not at all: it never throws. */
+/** How often a reader that has fallen behind is given a millisecond to catch up. */
+const PAUSES = 50;
+
+/**
+ * Writes each line to a file descriptor at once, or not at all: it never throws, and waits for a slow reader but once.
+ * Whoever logs must not fail or stand still because the disk is full or nobody reads, least of all a gateway that serves.
+ */
 export function linesTo(fd: number): DestinationStream {
+  let isStalled = false;
+  let isCut = false;
   return {
     write(line) {
-      try {
-        for (let rest = Buffer.from(line); rest.length > 0;) rest = rest.subarray(writeSync(fd, rest));
-      } catch {
-        // The disk is full or the reader has left. Whoever logs must not fail for it, least of all a gateway that serves.
+      const bytes = Buffer.from(isCut ? `\n${line}` : line);
+      let written = 0;
+      for (let pauses = isStalled ? 0 : PAUSES; written < bytes.length; pauses--) {
+        const count = tryWrite(fd, bytes.subarray(written));
+        if (count === "failed" || (count === 0 && pauses <= 0)) break;
+        if (count === 0) Atomics.wait(NOBODY, 0, 0, 1);
+        written += count;
       }
+      isStalled = written < bytes.length;
+      if (written > 0) isCut = isStalled;
     },
   };
+}
+
+/** Nobody ever wakes who waits on it. */
+const NOBODY = new Int32Array(new SharedArrayBuffer(4));
+
+/** How many bytes were taken: 0 where the reader is behind. */
+function tryWrite(fd: number, bytes: Buffer): number | "failed" {
+  try {
+    return writeSync(fd, bytes);
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EAGAIN" ? 0 : "failed";
+  }
 }
 
 /** For tests and offline commands. */
