@@ -29,7 +29,7 @@ function configReference(): string {
   return page("Configuration", [
     "`config.yaml`; every key is optional, and an empty file works. Strings may hold `${NAME}` or `${NAME:-default}` from the",
     "environment. `AIM_ENGINE_CONFIG` names the file, `AIM_ENGINE_LISTEN` overrides `listen`, `VLLM_BASE_REGISTRY` replaces the",
-    "repository of the default vLLM image. Durations are `30s`, `5m`, `1h30m`, `forever`; sizes `512m`, `64g`.",
+    "repository of the default vLLM image. Paths are relative to the file's own folder. Durations are `30s`, `5m`, `1h30m`, `forever`; sizes `512m`, `64g`.",
     "",
     "| key | default | meaning |",
     "|---|---|---|",
@@ -60,14 +60,15 @@ function configJsonSchema(): SchemaNode {
 
 function errorReference(): string {
   const rows = Object.entries(ERROR_KINDS).map(
-    ([code, { status, type, retryable }]) => `| \`${code}\` | ${status} | \`${type}\` | ${retryable ? "yes" : "no"} |`,
+    ([code, { status, type, retryable, meaning }]) =>
+      `| \`${code}\` | ${status} | \`${type}\` | ${retryable ? "yes" : "no"} | ${meaning} |`,
   );
   return page("Errors", [
     'Errors of the gateway have OpenAI\'s shape, `{"error":{"message","type","param","code"}}`, and the header `x-aim-source: gateway`.',
     "Errors of a backend pass through unchanged, with `x-aim-source: backend`. Match on `code`.",
     "",
-    "| code | status | type | worth retrying (`x-should-retry`) |",
-    "|---|---|---|---|",
+    "| code | status | type | worth retrying (`x-should-retry`) | what it means |",
+    "|---|---|---|---|---|",
     ...rows,
   ]);
 }
@@ -95,6 +96,10 @@ function cliReference(): string {
   });
   const codes = Object.entries(EXIT_MEANINGS).map(([code, meaning]) => `| ${code} | ${meaning} |`);
   return page("Command line", [
+    "Every command but `serve` and `sim` talks to a running gateway: `AIM_ENGINE_URL` (default `http://127.0.0.1:8000`),",
+    "with `AIM_ENGINE_API_KEY` where it wants a key. Data goes to stdout, notices to stderr; `--json` prints what the admin API answers.",
+    "",
+
     sections.join("\n\n"),
     "",
     "## Exit codes",

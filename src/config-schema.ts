@@ -1,33 +1,37 @@
 // The keys of config.yaml, their meaning and their defaults. `docs/reference/config.md` is generated from this.
 import { z } from "zod";
-import { ENGINES, RUNTIMES } from "./catalog/recipe.ts";
+import { ENGINES } from "./catalog/recipe.ts";
 import { parseDuration, parseSize } from "./lib/units.ts";
 
+const DURATION = 'expected a duration such as "30s", "5m", "1h30m" or "forever"';
+const SIZE = 'expected a size such as "512m" or "64g"';
+const ADDRESS = 'expected HOST:PORT such as "127.0.0.1:8000" or "[::1]:8000"';
+
 /** "5m", "1h30m", "forever" → milliseconds. */
-const duration = z.string().transform((text, context) => {
+const duration = z.string(DURATION).transform((text, context) => {
   const ms = parseDuration(text);
   if (ms !== undefined) return ms;
   context.addIssue({
     code: "custom",
-    message: 'expected a duration such as "30s", "5m", "1h30m" or "forever"',
+    message: DURATION,
   });
   return z.NEVER;
 });
 
 /** "64g" → bytes. */
-const size = z.string().transform((text, context) => {
+const size = z.string(SIZE).transform((text, context) => {
   const bytes = parseSize(text);
   if (bytes !== undefined) return bytes;
-  context.addIssue({ code: "custom", message: 'expected a size such as "512m" or "64g"' });
+  context.addIssue({ code: "custom", message: SIZE });
   return z.NEVER;
 });
 
-const address = z.string().transform((text, context) => {
+const address = z.string(ADDRESS).transform((text, context) => {
   const parsed = parseListen(text);
   if (parsed !== undefined) return parsed;
   context.addIssue({
     code: "custom",
-    message: 'expected HOST:PORT such as "127.0.0.1:8000" or "[::1]:8000"',
+    message: ADDRESS,
   });
   return z.NEVER;
 });
@@ -47,7 +51,7 @@ export const configSchema = z.strictObject({
     .regex(/^[a-z0-9][a-z0-9_.-]{0,40}$/, "expected lower-case letters, digits, '.', '_' or '-', at most 41")
     .default("aim-engine")
     .describe("Marks the containers and processes of this gateway; two gateways on one machine need two names."),
-  runtime: z.enum(RUNTIMES).default("docker").describe("Where recipes run that name no runtime."),
+  runtime: z.enum(["docker", "process"]).default("docker").describe("Where recipes run that name no runtime."),
   recipes: z
     .union([z.string(), z.array(z.string())])
     .default("recipes")

@@ -73,7 +73,7 @@ export function select(
   if (first === undefined) return { kind: "rejected", rejections, why: whyRejected(request, known, rejections) };
   if (best.length > 1) {
     const equal = best.map((candidate) => candidate.recipe);
-    return { kind: "ambiguous", recipes: equal, why: whyAmbiguous(request, equal) };
+    return { kind: "ambiguous", recipes: equal, why: whyAmbiguous(equal) };
   }
   // Who names the recipe need not hear why it was not another.
   const others = request.recipe === undefined ? rejections : [];
@@ -190,17 +190,16 @@ function whyChosen({ recipe, profile, runtime, reason, supply }: Candidate, requ
   return [...reasons, missing > 0 ? `${free}; it needs ${missing} more than are free now` : free];
 }
 
+/** Without the model's name, so that models that lack the same thing can be told of together. */
 function whyRejected(request: SelectRequest, known: readonly Recipe[], rejections: readonly Rejection[]): string {
-  const { model } = request;
-  if (known.length === 0) return `no recipe serves ${model}`;
+  if (known.length === 0) return "it has no recipe";
   const ids = known.map(({ id }) => id);
   if (request.recipe !== undefined && !ids.includes(request.recipe))
-    return `${model} has no recipe ${request.recipe}, only ${listed(ids, "and")}`;
+    return `it has no recipe ${request.recipe}, only ${listed(ids, "and")}`;
   const about = smallest(rejections).filter(({ recipe }) => request.recipe === undefined || recipe === request.recipe);
-  const faults = about.map(({ recipe, why }) => `recipe ${recipe}: ${why}`).join("; ");
-  return about.length === 1
-    ? `${model} cannot run here: ${faults}`
-    : `${model} cannot run here on any of its ${about.length} recipes: ${faults}`;
+  const [only] = about;
+  if (about.length === 1 && only !== undefined) return only.why;
+  return `none of its recipes can be used: ${about.map(({ recipe, why }) => `${recipe}: ${why}`).join("; ")}`;
 }
 
 /** The first rejection of each recipe, which is that of its smallest profile: what that lacks, the others lack too. */
@@ -209,7 +208,7 @@ function smallest(rejections: readonly Rejection[]): Rejection[] {
   return [...byRecipe.values()].flatMap((own) => own.slice(0, 1));
 }
 
-function whyAmbiguous({ model }: SelectRequest, recipes: readonly Recipe[]): string {
+function whyAmbiguous(recipes: readonly Recipe[]): string {
   const choices = recipes.map(
     ({ id, precision, engine }) => `${id} (${[precision, engine].filter(Boolean).join(", ")})`,
   );
@@ -220,7 +219,7 @@ function whyAmbiguous({ model }: SelectRequest, recipes: readonly Recipe[]): str
     ...(engines.size === recipes.length ? ["--engine"] : []),
     "--recipe",
   ];
-  return `${model} can be served by ${listed(choices, "and")}, which are equally good here; choose with ${listed(ways, "or")}`;
+  return `it can be served by ${listed(choices, "and")}, which are equally good here; choose with ${listed(ways, "or")}`;
 }
 
 function listed(items: readonly string[], conjunction: string): string {

@@ -41,6 +41,7 @@ const BY_ERROR: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   model_unavailable: EXIT.startFailed,
   model_start_failed: EXIT.startFailed,
   model_start_timeout: EXIT.startFailed,
+  invalid_config: EXIT.usage,
 };
 
 /** By the code of an error of ours, wherever it was thrown. */

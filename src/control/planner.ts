@@ -106,7 +106,11 @@ class Draft {
       offersOf(this.#snapshot, this.#ledger),
       this.#snapshot.defaultRuntime,
     );
-    if (selection.kind !== "selected") return this.#refuse(demand, this.#unavailable(recipes, selection.why));
+    if (selection.kind !== "selected")
+      return this.#refuse(
+        demand,
+        this.#unavailable(recipes, `${demand.request.model} cannot be served: ${selection.why}`),
+      );
     if (demand.kind === "order" && this.#settle(demand, selection)) return;
     const failure = this.#snapshot.failures.get(selection.recipe.id);
     if (failure !== undefined && demand.kind === "requests") {
@@ -187,11 +191,11 @@ class Draft {
   }
 
   /** A runtime that is away may come back; anything else needs an operator. */
-  #unavailable(recipes: readonly Recipe[], why: string): AimError {
+  #unavailable(recipes: readonly Recipe[], message: string): AimError {
     const isAway = recipes.some((recipe) => this.#runtimeOf(recipe)?.unavailable !== undefined);
     return isAway
-      ? new AimError("runtime_unavailable", why, { retryAfterMs: RUNTIME_RETRY_MS })
-      : new AimError("model_unavailable", why);
+      ? new AimError("runtime_unavailable", message, { retryAfterMs: RUNTIME_RETRY_MS })
+      : new AimError("model_unavailable", message);
   }
 
   /** True when the order needs no new replica: there is one as asked for, or the recipe allows no more. */

@@ -34,7 +34,7 @@ describe("ps", () => {
       [
         "NAME     MODEL     STATE   GPUS   IN-FLIGHT   UPTIME   UNTIL",
         "demo-1   demo      ready   1      3           4m 10s   -",
-        "big-1    org/big   ready   0      0           0 s      forever",
+        "big-1    org/big   ready   -      0           0 s      forever",
         "",
       ].join("\n"),
     );
@@ -79,14 +79,14 @@ describe("--json", () => {
 describe("tables", () => {
   it("shows models with the reason of those that cannot be had", async () => {
     view.modelList = [
-      makeModel({ status: "ready", replicas: 1, inFlight: 2, waiting: 3 }),
       makeModel({ model: "org/big", aliases: ["big", "b"], status: "unavailable", reason: "cannot reach Docker" }),
+      makeModel({ status: "ready", replicas: 1, inFlight: 2, waiting: 3 }),
     ];
     expect((await cli("models")).stdout).toBe(
       [
-        "MODEL     STATUS                              REPLICAS   IN-FLIGHT   WAITING   ALIASES",
-        "demo      ready                               1          2           3         -",
-        "org/big   unavailable (cannot reach Docker)   0          0           0         big, b",
+        "MODEL     STATUS        REPLICAS   IN-FLIGHT   WAITING   ALIASES   REASON",
+        "demo      ready         1          2           3         -         -",
+        "org/big   unavailable   0          0           0         big, b    cannot reach Docker",
         "",
       ].join("\n"),
     );

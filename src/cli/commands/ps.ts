@@ -51,7 +51,7 @@ function row(replica: ReplicaAnswer, now: number): readonly string[] {
     replica.name,
     replica.model,
     formatState(replica.state, replica.reason),
-    String(replica.gpus.length),
+    replica.gpus.length === 0 ? "" : String(replica.gpus.length),
     String(replica.inFlight),
     formatAge(replica.startedAt, now),
     until,
