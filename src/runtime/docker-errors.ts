@@ -51,8 +51,8 @@ function refused(error: Error, status: number, task: string): AimError {
   const said = dockerMessage(error);
   const failure = classifyFailure([said], undefined);
   const known = failure.code === "crashed" ? "" : `; ${failure.advice}`;
+  // Without the cause: its words are in the message, and would be told twice.
   return new AimError("runtime_failed", `Docker refused to ${task}: ${said}${known}`, {
-    cause: error,
     data: { status, ...(failure.code === "crashed" ? {} : { failure: failure.code }) },
   });
 }
