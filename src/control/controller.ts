@@ -4,6 +4,7 @@ import { AimError } from "../errors.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Loop } from "../lib/loop.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
+import type { ReplicaExit } from "../runtime/driver.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Journal } from "./journal.ts";
@@ -30,6 +31,8 @@ interface Task {
 export class Controller {
   readonly #deps: ControllerDeps;
   readonly #tasks = new Map<Replica, Task>();
+  /** Those that are looking into why a replica ended. */
+  readonly #inquiries = new Set<Promise<void>>();
   #reconcilers: ReadonlyMap<RuntimeName, Loop> = new Map();
   #timer: Timer | undefined;
   #timerDueAt = Infinity;
@@ -52,6 +55,15 @@ export class Controller {
     this.#reconcilers = reconcilers;
   }
 
+  /** A replica ended although nobody of us ended it: finding out why takes a moment. */
+  died(replica: Replica, exit: ReplicaExit | undefined): void {
+    const inquiry = this.#deps.launcher
+      .died(replica, exit)
+      .catch((error: unknown) => this.#onBroken(replica, error))
+      .then(() => void this.#inquiries.delete(inquiry));
+    this.#inquiries.add(inquiry);
+  }
+
   /**
    * Stops deciding. Replicas for which `keep` holds go on running, to be adopted by the next gateway; the others are
    * taken down first, for which there is `graceMs`.
@@ -68,7 +80,7 @@ export class Controller {
     this.#timer?.cancel();
     for (const task of this.#tasks.values()) task.abort.abort(new Error("the gateway is shutting down"));
     await Promise.all([...this.#reconcilers.values()].map((loop) => loop.stop()));
-    await Promise.all([...this.#tasks.values()].map((task) => task.ended));
+    await Promise.all([...this.#inquiries, ...[...this.#tasks.values()].map((task) => task.ended)]);
   }
 
   /** Many changes in one go lead to one plan: a hundred first requests are one demand. */
@@ -156,14 +168,16 @@ export class Controller {
   #run(replica: Replica, kind: Task["kind"], effect: (signal: AbortSignal) => Promise<void>): void {
     const abort = new AbortController();
     const ended = effect(abort.signal)
-      .catch((error: unknown) =>
-        this.#deps.logger.error({ replica: replica.name, err: error }, "an effect broke its contract"),
-      )
+      .catch((error: unknown) => this.#onBroken(replica, error))
       .then(() => {
         this.#tasks.delete(replica);
         this.#schedule();
       });
     this.#tasks.set(replica, { kind, abort, ended });
+  }
+
+  #onBroken(replica: Replica, error: unknown): void {
+    this.#deps.logger.error({ replica: replica.name, err: error }, "an effect broke its contract");
   }
 
   /** Plans again at that time at the latest. */

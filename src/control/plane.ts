@@ -87,7 +87,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
       logger,
       everyMs: settings.reconcileEveryMs,
       answers: engines.answers,
-      onDied: (replica, exit) => void launcher.died(replica, exit),
+      onDied: (replica, exit) => controller.died(replica, exit),
     });
   const reconcilers = new Map([...drivers.values()].map((driver) => [driver.name, reconcile(driver)]));
   controller.supervise(reconcilers);

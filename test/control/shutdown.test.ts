@@ -1,5 +1,8 @@
 // Ending the gateway while something is going on.
-import { describe, expect, it } from "vitest";
+import { pino } from "pino";
+import { describe, expect, it, vi } from "vitest";
+import { sleep } from "../../src/lib/clock.ts";
+import { FakeDriver } from "../support/fake-driver.ts";
 import { Rig } from "../support/make-plane.ts";
 import { makeRecipe } from "../support/make.ts";
 
@@ -33,5 +36,39 @@ describe("a gateway that shuts down", () => {
     await rig.clock.advance(40_000);
     expect(isStopped).toBe(true);
     expect(rig.clock.pending).toBe(0);
+  });
+
+  it("waits for what it is finding out about a replica that has just ended", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    vi.spyOn(FakeDriver.prototype, "logs").mockImplementation(async function* (_ref, _options, signal) {
+      await sleep(rig.clock, 3_600_000, signal);
+      yield { text: "too late", stream: "stdout" };
+    });
+    rig.world.exit("tiny-1", { code: 1, outOfMemory: false });
+    await rig.clock.advance(1);
+    let pending: number | undefined;
+    void rig.plane.stop().then(() => (pending = rig.clock.pending));
+    await rig.clock.advance(2_000);
+    expect(pending).toBe(0);
+    expect(rig.plane.fleet.replicas.find("tiny-1")?.state).toBe("failed");
+  });
+});
+
+describe("a fault in finding out why a replica ended", () => {
+  it("is logged, and the replica gets no new requests", async () => {
+    const errors: string[] = [];
+    const logger = pino({ level: "error" }, { write: (line: string) => void errors.push(line) });
+    const diagnose = () => {
+      throw new Error("a fault of ours");
+    };
+    const rig = new Rig({ recipes: [makeRecipe()], logger, diagnose });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    rig.world.exit("tiny-1", { code: 1, outOfMemory: false });
+    await rig.clock.advance(1_000);
+    expect(errors.join()).toContain("a fault of ours");
+    expect(rig.plane.fleet.replicas.find("tiny-1")?.hasRoom).toBe(false);
   });
 });

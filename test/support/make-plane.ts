@@ -1,7 +1,12 @@
 // The real control plane over a FakeWorld on virtual time, and clients that use it as the data plane does.
 import { Catalog } from "../../src/catalog/catalog.ts";
 import type { Recipe } from "../../src/catalog/recipe.ts";
-import { startControlPlane, type ControlPlane, type ControlPlaneSettings } from "../../src/control/plane.ts";
+import {
+  startControlPlane,
+  type ControlPlane,
+  type ControlPlaneDeps,
+  type ControlPlaneSettings,
+} from "../../src/control/plane.ts";
 import type { ReplicaLease } from "../../src/control/lease.ts";
 import { sleep, type Clock, type Timer } from "../../src/lib/clock.ts";
 import { EventLog } from "../../src/telemetry/events.ts";
@@ -35,6 +40,7 @@ export interface RigOptions extends WorldOptions {
   readonly clock?: FakeClock;
   /** Between two questions whether a replica is ready. */
   readonly probeMs?: number;
+  readonly diagnose?: ControlPlaneDeps["engines"]["diagnose"];
 }
 
 /** A gateway's control plane that can be killed and started again over the same world. */
@@ -82,7 +88,7 @@ export class Rig {
 
   #start(recipes: readonly Recipe[]): ControlPlane {
     const { world } = this;
-    const { settings, logger = silentLogger, probeMs = 100 } = this.#options;
+    const { settings, logger = silentLogger, probeMs = 100, diagnose = lastWords } = this.#options;
     const clock = this.#process;
     return startControlPlane({
       clock,
@@ -97,7 +103,7 @@ export class Rig {
         },
         answers: async (address) => world.isLoaded(address),
         parseProgress: (line) => (line.startsWith("loading") ? { text: line } : undefined),
-        diagnose: (lines) => ({ code: "crashed", advice: `it said: ${lines.at(-1) ?? "nothing"}` }),
+        diagnose,
       },
       settings: { ...SETTINGS, ...settings },
     });
@@ -115,6 +121,10 @@ export class Rig {
   states(): readonly string[] {
     return this.plane.fleet.replicas.all().map((replica) => `${replica.name} ${replica.state}`);
   }
+}
+
+function lastWords(lines: readonly string[]): { code: string; advice: string } {
+  return { code: "crashed", advice: `it said: ${lines.at(-1) ?? "nothing"}` };
 }
 
 export class TestRequest {
