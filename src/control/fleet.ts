@@ -86,7 +86,7 @@ export class Fleet {
     this.#grant(replica.model);
     if (replica.inFlight > 0) return;
     if (replica.state === "draining" || !this.#demand.isEmpty) this.#hooks.onChange();
-    else this.#hooks.onIdle(replica.idleSince + this.keepAliveMs(replica));
+    else if (replica.state === "ready") this.#hooks.onIdle(replica.idleSince + this.keepAliveMs(replica));
   }
 
   /** Called by the lease: no connection to the replica could be made, or it broke. */

@@ -127,6 +127,20 @@ describe("keep-alive", () => {
     expect(rig.world.violations).toEqual([]);
   });
 
+  it("sets no timer for a replica that is gone when its last request ends", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    const lease = await rig.plane.pool.acquire("tiny", { bodyBytes: 0 }, never);
+    rig.world.remove("tiny-1");
+    await rig.clock.advance(5_000);
+    expect(rig.states()).toEqual([]);
+    const before = rig.clock.pending;
+    lease.release();
+    await rig.clock.advance(0);
+    expect(rig.clock.pending).toBe(before);
+  });
+
   it("may be forever", async () => {
     const rig = new Rig({ recipes: [makeRecipe({ keepAliveMs: Infinity })] });
     rig.request("tiny");
