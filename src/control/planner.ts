@@ -265,7 +265,8 @@ class Draft {
   /** Whether the recipe's minimum needs this replica. */
   #isKept(replica: ReplicaSnapshot): boolean {
     const min = this.#snapshot.recipes.find((recipe) => recipe.id === replica.recipeId)?.replicas.min ?? 0;
-    return min > 0 && !replica.stale && this.#live(replica.recipeId).length <= min;
+    const counts = replica.state !== "ready" || replica.responsive;
+    return min > 0 && counts && !replica.stale && this.#live(replica.recipeId).length <= min;
   }
 
   /** Replicas of the recipe that serve or will. */

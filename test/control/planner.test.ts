@@ -310,6 +310,15 @@ describe("a launch order", () => {
   });
 });
 
+describe("a paused replica of a minimum", () => {
+  it("is no part of it, and goes when idle", () => {
+    const recipes = [makeRecipe({ id: "a", gpus: 4, replicas: { min: 1, max: 1 } })];
+    const paused = replica("a", { gpus: ids(0, 4), responsive: false, idleSince: NOW - 60_000 });
+    const other = replica("a", { name: "a-2", gpus: ids(4, 8), idleSince: NOW - 60_000 });
+    expect(decide({ recipes, replicas: [paused, other] })).toEqual(["stop a-1 (idle)"]);
+  });
+});
+
 describe("the minimum of a recipe", () => {
   const recipes = [makeRecipe({ id: "a", gpus: 4, replicas: { min: 2, max: 2 } })];
 
