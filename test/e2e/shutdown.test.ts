@@ -83,7 +83,9 @@ describe("a gateway that ends", { timeout: 60_000 }, () => {
     const second = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     second.stderr.on("data", (chunk) => (said += String(chunk)));
-    expect(await once(second, "close")).toEqual([1, null]);
+    await once(second, "close");
+    // Which code it is, is the business of the command line.
+    expect(second.exitCode).toBeGreaterThan(0);
     expect(said).toContain("another program listens there already");
     expect((await gateway.chat({ model: "quick", max_tokens: 1 })).status).toBe(200);
     expect(await gateway.replicas()).toMatchObject([{ backend: replica?.backend }]);
