@@ -54,7 +54,11 @@ export function isIdle(replica: ReplicaSnapshot): boolean {
 function giveWay(
   replicas: readonly ReplicaSnapshot[],
   wanted: number,
-  { demand, now, gain }: { readonly demand: Demand; readonly now: number; gain(replica: ReplicaSnapshot): number },
+  {
+    demand,
+    now,
+    gain,
+  }: { readonly demand: Demand; readonly now: number; readonly gain: (replica: ReplicaSnapshot) => number },
 ): Room {
   const patientAt = demand.since + PATIENCE_MS;
   const isPatient = patientAt <= now;
