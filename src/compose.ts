@@ -17,9 +17,11 @@ import { loopbackHosts } from "./gateway/hosts.ts";
 import type { ModelCard, ModelDirectory } from "./gateway/pool.ts";
 import { bindPort, type BoundPort } from "./gateway/server.ts";
 import { systemClock } from "./lib/clock.ts";
+import { runAll } from "./lib/run-all.ts";
 import { systemRandom } from "./lib/random.ts";
 import { DockerDriver } from "./runtime/docker.ts";
 import type { RuntimeDriver } from "./runtime/driver.ts";
+import { lockInstallation, type InstallationLock } from "./runtime/installation-lock.ts";
 import { ProcessDriver } from "./runtime/process.ts";
 import { classifyFailure, parseProgress } from "./runtime/progress.ts";
 import { awaitReady, createReadinessProbe, type ReadinessProbe } from "./runtime/readiness.ts";
@@ -46,13 +48,14 @@ const PROGRESS_MS = 2_000;
 /** For the last words to those whose requests are cut. */
 const LAST_WORDS_MS = 1_000;
 
-/** @throws AimError when a recipe folder is missing or the address cannot be listened on. */
+/** @throws AimError when a recipe folder is missing, the address is taken, or another gateway uses the installation. */
 export async function compose(config: Config, host: Host): Promise<System> {
   const catalog = await loadCatalog(config.recipes);
   // Before anything touches a replica: a gateway that is started a second time by mistake must leave the first one's alone.
   const port = await bindPort({ ...config.listen, logger: host.logger });
   try {
-    return serveOn(port, { config, catalog, host });
+    const lock = await lockInstallation(config.installation);
+    return serveOn(port, { config, catalog, host, lock });
   } catch (error) {
     await port.close(0);
     throw error;
@@ -68,9 +71,10 @@ interface Parts {
   readonly config: Config;
   readonly catalog: Catalog;
   readonly host: Host;
+  readonly lock: InstallationLock;
 }
 
-function serveOn(port: BoundPort, { config, catalog, host: { logger, version } }: Parts): System {
+function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, lock }: Parts): System {
   const metrics = createMetrics({ processMetrics: true, version });
   const events = new EventLog(clock);
   const probe = createReadinessProbe({ clock });
@@ -117,10 +121,13 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version } }
     // What waits for a replica would not get one any more.
     control.fleet.close();
     const cut = clock.setTimer(config.drainTimeout, () => cutting.abort());
-    await port.close(config.drainTimeout + LAST_WORDS_MS);
-    cut.cancel();
-    await control.stop();
-    await probe.close();
+    await runAll([
+      () => port.close(config.drainTimeout + LAST_WORDS_MS),
+      () => cut.cancel(),
+      () => control.stop(),
+      () => probe.close(),
+      () => lock.release(),
+    ]);
   };
   let stopped: Promise<void> | undefined;
   const { status, surveyed } = control;
@@ -181,6 +188,7 @@ function controlSettings(config: Config): ControlPlaneSettings {
       startTimeoutMs: startTimeout,
       stopGraceMs: stopGrace,
       shmBytes: docker.shm,
+      env: config.env,
       self: [process.execPath, `${import.meta.dirname}/main.ts`],
     },
     reconcileEveryMs: RECONCILE_EVERY_MS,

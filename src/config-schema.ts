@@ -84,6 +84,12 @@ export const configSchema = z.strictObject({
     .default([])
     .describe("Keys that clients must send; use ${NAME} to take them from the environment."),
   insecure: z.boolean().default(false).describe("Allow listening on other addresses than loopback without apiKeys."),
+  env: z
+    .record(z.string().regex(/^[A-Za-z_]\w*$/, "expected the name of an environment variable"), z.string())
+    .default({})
+    .describe(
+      "Environment of every engine, below what its recipe says. The place for secrets: `HF_TOKEN: ${HF_TOKEN}`.",
+    ),
   images: z
     .partialRecord(z.enum(ENGINES), z.string())
     .default({})

@@ -27,7 +27,7 @@ const DEFAULT_IMAGES = {
   sim: "rocm/vllm:latest",
   sglang: "lmsysorg/sglang:latest",
 };
-const INHERITED = ["PATH", "HOME", "LANG", "TMPDIR", "TZ", "HF_TOKEN", "HF_HOME"];
+const INHERITED = ["PATH", "HOME", "LANG", "TMPDIR", "TZ"];
 
 /**
  * Reads the configuration: environment over file over default.

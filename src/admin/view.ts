@@ -65,6 +65,8 @@ export interface RecipeView {
   readonly hardware: readonly string[];
   readonly profiles: readonly { readonly id: string; readonly gpus: number; readonly default: boolean }[];
   readonly file: string;
+  /** What was changed to make a file of another format run. */
+  readonly notes?: readonly string[];
 }
 
 /** A recipe file that could not be used. */

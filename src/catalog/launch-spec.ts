@@ -59,7 +59,7 @@ export const LABELS = {
   keepAlive: "aim-engine.keep-alive",
 } as const;
 
-/** Version of the meaning of the labels. A replica with a newer one is left alone. */
+/** Version of the meaning of the labels. A running replica with another one is left alone. */
 export const LABEL_SCHEMA = "1";
 
 export interface LaunchInput {
@@ -79,6 +79,8 @@ export interface LaunchDefaults {
   readonly startTimeoutMs: number;
   readonly stopGraceMs: number;
   readonly shmBytes: number;
+  /** Environment of every engine, below what its recipe says; the place for secrets such as HF_TOKEN. */
+  readonly env: Readonly<Record<string, string>>;
   /** argv prefix that runs this very program, for the bundled sim engine on the process runtime. */
   readonly self: readonly string[];
 }
@@ -118,7 +120,7 @@ function imageOf({ recipe, runtime, defaults }: LaunchInput): { readonly image?:
   );
 }
 
-function envOf({ recipe, profile, runtime, gpus }: LaunchInput): Record<string, string> {
+function envOf({ recipe, profile, runtime, gpus, defaults }: LaunchInput): Record<string, string> {
   const [forbidden] = checkEnv(profile.env, runtime, []);
   if (forbidden !== undefined) throw new AimError("invalid_recipe", `recipe ${recipe.id}: ${forbidden.message}`);
   const env = Object.entries(profile.env).map(([name, value]) => [
@@ -126,6 +128,7 @@ function envOf({ recipe, profile, runtime, gpus }: LaunchInput): Record<string, 
     value.replaceAll(MODEL_PLACEHOLDER, recipe.model),
   ]);
   return {
+    ...defaults.env,
     // Longer than the gateway keeps idle connections, so that the engine never closes one that is being used.
     ...(recipe.engine === "vllm" ? { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "120" } : {}),
     // Only the devices of the replica exist in its container, so they are numbered from 0 there.

@@ -43,7 +43,8 @@ function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
       cpus: resources?.cpus,
     }),
     ...defined({
-      runtime: draft.runtime,
+      // The bundled engine needs no image, and an image that happens to have its name would be another program.
+      runtime: draft.runtime ?? (draft.engine === "sim" ? "process" : undefined),
       image: draft.image,
       command: draft.command,
       precision: draft.precision,

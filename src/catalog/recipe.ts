@@ -9,8 +9,10 @@ export type Engine = (typeof ENGINES)[number];
 export const PRECISIONS = ["fp16", "bf16", "fp8", "int8", "int4"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
-export const RUNTIMES = ["docker", "kubernetes", "process"] as const;
-export type RuntimeName = (typeof RUNTIMES)[number];
+/** Those there is a driver for. */
+export const RUNTIMES = ["docker", "process"] as const;
+/** `kubernetes` is what the drivers' contract leaves room for: a runtime that places replicas itself. */
+export type RuntimeName = (typeof RUNTIMES)[number] | "kubernetes";
 
 /** How to serve one model on some hardware at some precision, whichever file format it came from. */
 export interface Recipe {

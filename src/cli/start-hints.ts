@@ -2,7 +2,10 @@
 
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [/out.of.memory|\boom\b/i, "Give it more GPUs (aim-engine launch MODEL 2), or lower --max-model-len in its recipe."],
-  [/gated|401|403|hf_token/i, "Accept the model's licence on huggingface.co and give the gateway HF_TOKEN."],
+  [
+    /gated|401|403|hf_token/i,
+    "Accept the model's licence on huggingface.co and put HF_TOKEN under env in config.yaml.",
+  ],
   [/image/i, 'Check the image in the recipe ("aim-engine recipes") and that this machine can pull it.'],
   [/disk|no space/i, "Make room on the disk: docker system df shows what Docker holds."],
   [/gpu.access|\/dev\/(kfd|dri)|permission/i, "Give the gateway's user the groups render and video."],

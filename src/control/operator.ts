@@ -78,8 +78,11 @@ export class Operator {
     return replicas.map((replica) => status.replica(replica));
   }
 
+  /** Its output; of one that failed and is gone, the last lines it wrote. */
   logs(name: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
-    const replica = this.#named(name)[0];
+    const lastLines = this.#lastLinesOf(name);
+    const replica = lastLines === undefined ? this.#named(name)[0] : undefined;
+    if (lastLines !== undefined) return linesOf(lastLines.slice(-options.tail));
     if (replica === undefined) throw notRunning(name);
     const driver = this.#deps.drivers.get(replica.identity.runtime);
     if (replica.ref === undefined || driver === undefined) {
@@ -89,6 +92,15 @@ export class Operator {
       );
     }
     return driver.logs(replica.ref, options, signal);
+  }
+
+  /** What the last failed start said, by model, alias or name of the replica, when nothing of it runs any more. */
+  #lastLinesOf(name: string): readonly string[] | undefined {
+    const { fleet, catalog } = this.#deps;
+    const model = catalog.resolve(name) ?? catalog.recipe(name.replace(/-\d+$/, ""))?.model;
+    if (model === undefined || fleet.replicas.ofModel(model).length > 0) return undefined;
+    const failures = catalog.recipesFor(model).flatMap((recipe) => fleet.lastFailure(recipe.id) ?? []);
+    return failures.find((failure) => failure.lastLines.length > 0)?.lastLines;
   }
 
   #checked(wish: LaunchWish): SelectRequest {
@@ -134,6 +146,10 @@ export class Operator {
     const list = running.length === 0 ? "nothing is running" : `running are ${running.join(", ")}`;
     return new AimError(code, `there is no replica or model ${name}${hint} (${list})`);
   }
+}
+
+async function* linesOf(lines: readonly string[]): AsyncIterable<LogLine> {
+  for (const text of lines) yield { text, stream: "stderr" };
 }
 
 function notRunning(name: string): AimError {

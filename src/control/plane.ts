@@ -4,6 +4,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { LaunchDefaults } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import type { Clock } from "../lib/clock.ts";
+import { runAll } from "../lib/run-all.ts";
 import type { RuntimeDriver } from "../runtime/driver.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -16,6 +17,7 @@ import { Launcher, type LauncherDeps } from "./launcher.ts";
 import { Operator } from "./operator.ts";
 import { FleetPool } from "./pool.ts";
 import { Reaper } from "./reaper.ts";
+import type { Replica } from "./replica.ts";
 import { startReconciler, type ReconcilerDeps } from "./reconciler.ts";
 import { Status } from "./status.ts";
 
@@ -91,18 +93,24 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     });
   const reconcilers = new Map([...drivers.values()].map((driver) => [driver.name, reconcile(driver)]));
   controller.supervise(reconcilers);
+  const keep = (replica: Replica) => settings.keepOnExit.has(replica.identity.runtime);
   return {
     fleet,
     pool: new FleetPool(fleet, estimates, clock),
     status,
     surveyed: Promise.all([...reconcilers.values()].map((reconciler) => reconciler.surveyed)),
     operator: new Operator({ fleet, catalog, status, drivers, clock, installation, maxHoldMs }),
-    async stop() {
-      await controller.stop({
-        keep: (replica) => settings.keepOnExit.has(replica.identity.runtime),
-        graceMs: stopGraceMs + KILL_MS,
-      });
-      await Promise.all([...drivers.values()].map((driver) => driver.close()));
-    },
+    stop: () =>
+      runAll([
+        () => controller.stop({ keep, graceMs: stopGraceMs + KILL_MS }),
+        () => tellOfKept(fleet.replicas.all(), logger),
+        ...[...drivers.values()].map((driver) => () => driver.close()),
+      ]),
   };
+}
+
+/** Nobody should have to find out by himself what still holds GPUs. */
+function tellOfKept(replicas: readonly Replica[], logger: Logger): void {
+  if (replicas.length === 0) return;
+  logger.info({ replicas: replicas.map(({ name }) => name) }, "left running; the next start takes them over");
 }

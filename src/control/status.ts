@@ -53,6 +53,8 @@ export interface RecipeStatus {
   readonly hardware: readonly string[];
   readonly profiles: readonly { readonly id: string; readonly gpus: number; readonly default: boolean }[];
   readonly file: string;
+  /** What was changed to make a file of another format run. */
+  readonly notes?: readonly string[];
 }
 
 export class Status {
@@ -85,7 +87,7 @@ export class Status {
   recipes(): { readonly recipes: readonly RecipeStatus[]; readonly problems: Catalog["problems"] } {
     const { defaultRuntime } = this.#fleet.snapshot();
     const recipes = this.#catalog.recipes.map(
-      ({ id, model, aliases, engine, runtime, precision, hardware, profiles, file }) => ({
+      ({ id, model, aliases, engine, runtime, precision, hardware, profiles, file, notes }) => ({
         id,
         model,
         aliases,
@@ -99,6 +101,7 @@ export class Status {
           default: profile.isDefault,
         })),
         file,
+        ...(notes === undefined ? {} : { notes }),
       }),
     );
     return { recipes, problems: this.#catalog.problems };
@@ -197,14 +200,20 @@ export class Status {
     if (starting !== undefined) return { status: "starting", reason: starting.reason, publicReason: starting.reason };
     const failure = this.#catalog.recipesFor(model).flatMap((recipe) => this.#fleet.lastFailure(recipe.id) ?? [])[0];
     if (failure !== undefined) {
-      return {
-        status: "failed",
-        reason: `${failure.message}: ${failure.advice}`,
-        publicReason: failure.message,
-      };
+      const { message, advice, lastLines } = failure;
+      return { status: "failed", reason: `${message}: ${advice}`, publicReason: message, lastLines };
     }
     if (selection.kind === "selected") return { status: "cold" };
-    return { status: "unavailable", reason: selection.why, publicReason: selection.why };
+    return { status: "unavailable", reason: selection.why, publicReason: this.#publicly(model, selection.why) };
+  }
+
+  /** Why a runtime is away names sockets and paths, which are nobody's business but the operator's. */
+  #publicly(model: string, why: string): string {
+    const runtimes = this.#fleet.runtimes();
+    const isAway = this.#catalog
+      .recipesFor(model)
+      .some(({ runtime }) => runtimes.get(runtime ?? this.#fleet.snapshot().defaultRuntime)?.unavailable !== undefined);
+    return isAway ? "its runtime is not available" : why;
   }
 
   /** What would be chosen for each model now; one look at the fleet serves them all. */

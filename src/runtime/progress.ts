@@ -80,7 +80,7 @@ const SYMPTOMS: readonly Symptom[] = [
   {
     code: "gated_model",
     pattern: /gated repo|GatedRepoError|40[13] Client Error|Access to model .* is restricted|Invalid user token/i,
-    advice: "accept the model's licence on huggingface.co and give the recipe a valid HF_TOKEN",
+    advice: "accept the model's licence on huggingface.co and put a valid HF_TOKEN under env in config.yaml",
   },
   {
     code: "disk_full",

@@ -9,6 +9,7 @@ const defaults = {
   startTimeoutMs: 1_800_000,
   stopGraceMs: 60_000,
   shmBytes: 16 * GIB,
+  env: {},
   self: ["node", "main.ts"],
 };
 
@@ -143,6 +144,19 @@ describe("the environment", () => {
     expect(env).toEqual({ VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "7" });
   });
 
+  it("has what config.yaml gives every engine, below what its recipe says", () => {
+    const defaults = {
+      images: { vllm: "v:1" },
+      startTimeoutMs: 1,
+      stopGraceMs: 1,
+      shmBytes: 1,
+      self: [],
+      env: { HF_TOKEN: "t", A: "config" },
+    };
+    const { env } = launch(vllm("env: { A: recipe }\nprofiles: { 0_gpu: {} }"), { defaults });
+    expect(env).toMatchObject({ HF_TOKEN: "t", A: "recipe" });
+  });
+
   it("fills in the model and leaves the port to the driver", () => {
     const { env } = launch(
       'model: acme/m\nengine: openai\nimage: o:1\ncommand: [serve]\nenv: { MODEL: "{model}", PORT: "{port}" }\nprofiles: { 0_gpu: {} }',
@@ -152,12 +166,13 @@ describe("the environment", () => {
 
   it("names GPUs only where we pick them and number them anew", () => {
     expect(
-      launch(vllm("image: v:1\nruntime: kubernetes\nprofiles: { 2_gpu: {} }"), { gpus: [] }).env,
+      launch(vllm("image: v:1\nprofiles: { 2_gpu: {} }"), { runtime: "kubernetes", gpus: [] }).env,
     ).not.toHaveProperty("HIP_VISIBLE_DEVICES");
   });
 
   it("refuses what would change a program on this machine, once the runtime is known to be process", () => {
-    const text = "model: acme/m\nengine: sim\nenv: { LD_PRELOAD: /x.so }\nprofiles: { 0_gpu: {} }";
+    const text =
+      "model: acme/m\nengine: llama.cpp\nimage: l:1\ncommand: [llama]\nenv: { LD_PRELOAD: /x.so }\nprofiles: { 0_gpu: {} }";
     expect(launch(text).env).toEqual({ LD_PRELOAD: "/x.so" });
     expect(() => launch(text, { runtime: "process" })).toThrow("recipe test: a recipe cannot set LD_PRELOAD");
   });

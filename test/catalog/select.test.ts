@@ -33,6 +33,11 @@ function reasons(recipes: readonly Recipe[], wishes: Omit<SelectRequest, "model"
   return selection.kind === "selected" ? selection.reasons : [selection.why];
 }
 
+/** On a runtime that places replicas itself. */
+function far(recipe: Recipe): Recipe {
+  return { ...recipe, runtime: "kubernetes" };
+}
+
 describe("within a recipe", () => {
   const any = recipe("any");
 
@@ -169,14 +174,14 @@ describe("runtimes", () => {
   });
 
   it("that are not set up say so, and nothing falls back to another", () => {
-    expect(choose([recipe("m", "runtime: kubernetes")])).toContain("it runs on kubernetes, which is not set up here");
+    expect(choose([far(recipe("m"))])).toContain("it runs on kubernetes, which is not set up here");
   });
 
   it("that pick GPUs themselves are trusted to have them", () => {
     const offers = new Map<RuntimeName, RuntimeOffer>([["kubernetes", { knowsGpus: false, gpus: [] }]]);
-    const far = recipe("m", "runtime: kubernetes\nhardware: MI300X");
-    expect(choose([far], { gpus: 8 }, offers)).toBe("m/8_gpu on kubernetes");
-    expect(reasons([far], {}, offers)).toEqual(["recipe m, on kubernetes", "profile 1_gpu: the recipe's default"]);
+    const remote = far(recipe("m", "hardware: MI300X"));
+    expect(choose([remote], { gpus: 8 }, offers)).toBe("m/8_gpu on kubernetes");
+    expect(reasons([remote], {}, offers)).toEqual(["recipe m, on kubernetes", "profile 1_gpu: the recipe's default"]);
   });
 });
 
@@ -208,10 +213,7 @@ describe("between recipes that are equally good", () => {
 
 describe("a rejection", () => {
   it("lists every candidate with its own reason", () => {
-    const recipes = [
-      recipe("m-mi250", "hardware: MI250", "{ 1_gpu: {}, 2_gpu: {} }"),
-      recipe("m-far", "runtime: kubernetes"),
-    ];
+    const recipes = [recipe("m-mi250", "hardware: MI250", "{ 1_gpu: {}, 2_gpu: {} }"), far(recipe("m-far"))];
     const selection = select(recipes, { model: MODEL }, eightMi300x, "docker");
     expect(selection).toEqual({
       kind: "rejected",

@@ -59,7 +59,14 @@ describe("the shipped recipes", () => {
         profile,
         runtime: recipe.runtime ?? "docker",
         gpus: Array.from({ length: profile.gpus }, (_, index) => `gpu${index}`),
-        defaults: { images: { vllm: "vllm:1" }, startTimeoutMs: 1, stopGraceMs: 1, shmBytes: 1, self: ["self"] },
+        defaults: {
+          images: { vllm: "vllm:1" },
+          startTimeoutMs: 1,
+          stopGraceMs: 1,
+          shmBytes: 1,
+          env: {},
+          self: ["self"],
+        },
       });
       expect(spec.argv.join(" ")).toContain("--port {port}");
     },
@@ -82,7 +89,6 @@ describe("the demo", () => {
       engine: "sim",
       runtime: "process",
       keepAliveMs: 60_000,
-      replicas: { min: 0, max: 2 },
       profiles: [{ id: "0_gpu", args: ["--sim-load-seconds", "6"] }],
     });
   });
