@@ -33,6 +33,10 @@ export class FleetPool {
     return leftMs === undefined ? starting.reason : `${starting.reason}, about ${formatDuration(leftMs)} left`;
   }
 
+  isColdStart(model: string): boolean {
+    return !this.#fleet.replicas.ofModel(model).some((replica) => replica.isServing);
+  }
+
   retryAfterMs(model: string): number {
     const starting = this.#nearest(model);
     if (starting === undefined) return UNKNOWN_RETRY_MS;

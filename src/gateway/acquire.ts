@@ -56,6 +56,7 @@ function startKeepAlive({ target, exchange, deps }: Wait): KeepAlive {
     firstHeartbeatMs: deps.settings.firstHeartbeatMs,
     heartbeatMs: deps.settings.heartbeatMs,
     progressMs: deps.settings.progressMs,
+    isColdStart: () => deps.pool.isColdStart(target.model),
     describe: () =>
       exchange.phase === "queued" ? deps.pool.describeWait(target.model) : "waiting for the first token",
   });

@@ -11,7 +11,7 @@ import { createKeyCheck } from "./keys.ts";
 import { createModelRoutes } from "./models.ts";
 
 /** What is forwarded to replicas, under the same path. */
-export const INFERENCE_ROUTES = ["/v1/chat/completions", "/v1/completions"] as const;
+export const INFERENCE_ROUTES = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"] as const;
 
 /** Open to all: they say nothing but "alive" and "ready". */
 const OPEN_PATHS = ["/health/live", "/health/ready"];

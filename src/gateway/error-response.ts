@@ -61,7 +61,8 @@ export function errorObject(error: AimError): object {
 }
 
 function retryAfter(error: AimError): Record<string, string> {
-  if (error.retryAfterMs === undefined) return {};
+  // Whoever is told not to retry must not be told when.
+  if (error.retryAfterMs === undefined || !error.retryable) return {};
   const ms = Math.max(1, Math.ceil(error.retryAfterMs));
   return { "retry-after": String(Math.ceil(ms / 1000)), "retry-after-ms": String(ms) };
 }

@@ -10,6 +10,8 @@ export interface KeepAliveOptions {
   readonly heartbeatMs: number;
   /** How often to look whether there is something new to say. */
   readonly progressMs: number;
+  /** Whether the model has to be started, or is only busy. */
+  isColdStart(): boolean;
   /** What is being waited for right now. */
   describe(): string;
 }
@@ -26,7 +28,7 @@ export class KeepAlive {
     this.#reply = reply;
     this.#options = options;
     this.#timer = options.clock.setTimer(options.firstHeartbeatMs, () => {
-      reply.hold();
+      reply.hold(options.isColdStart() ? "cold" : "warm");
       this.#look();
     });
   }

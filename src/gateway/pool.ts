@@ -9,6 +9,8 @@ export interface ReplicaPool {
   acquire(model: ModelId, hints: RequestHints, signal: AbortSignal): Lease | Promise<Lease>;
   /** What a waiter of this model is waiting for, as a short phrase: "loading weights 62%, about 40 s left". */
   describeWait(model: ModelId): string;
+  /** Whether no replica of the model serves: whoever waits for it waits for a start. */
+  isColdStart(model: ModelId): boolean;
   /** When it is worth asking again for a model that is not ready, in ms. */
   retryAfterMs(model: ModelId): number;
 }

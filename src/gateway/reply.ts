@@ -43,8 +43,8 @@ export class Reply {
     if (!this.#outgoing.headersSent) this.#outgoing.setHeader(name, value);
   }
 
-  /** Begins an event stream although there is no answer yet. */
-  hold(): void {
+  /** Begins an event stream although there is no answer yet; says whether the wait is for a cold start. */
+  hold(start: "cold" | "warm"): void {
     if (this.#state !== "open") return;
     this.#state = "held";
     this.#takesEvents = true;
@@ -52,7 +52,7 @@ export class Reply {
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache",
       "x-accel-buffering": "no",
-      "x-aim-cold-start": "1",
+      ...(start === "cold" && { "x-aim-cold-start": "1" }),
     });
   }
 

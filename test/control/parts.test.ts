@@ -1,4 +1,5 @@
 // The smaller parts of the fleet, each by itself.
+import { getEventListeners } from "node:events";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LABELS, LABEL_SCHEMA } from "../../src/catalog/launch-spec.ts";
@@ -129,6 +130,17 @@ describe("waiters", () => {
     );
   });
 
+  it("leave nothing on the signals of their clients", () => {
+    const waiters = new Waiters<string>(limits);
+    const { signal } = new AbortController();
+    for (const end of [() => waiters.grant("a", () => ""), () => waiters.refuse("a", new Error("refused"))]) {
+      waiters.add("a", entry(signal)).catch(() => undefined);
+      expect(getEventListeners(signal, "abort")).toHaveLength(1);
+      end();
+      expect(getEventListeners(signal, "abort")).toHaveLength(0);
+    }
+  });
+
   it("do not even begin when their client has left already", async () => {
     const waiters = new Waiters<string>(limits);
     await expect(waiters.add("a", entry(AbortSignal.abort(new Error("left"))))).rejects.toThrow("left");
@@ -235,10 +247,24 @@ describe("comparing the fleet with what runs", () => {
     ["is as it was", [seen()], ["running"]],
     ["is not there", [], ["died"]],
     ["has exited", [seen({ state: "exited", exit: { code: 1, outOfMemory: false } })], ["died"]],
+    ["was made anew and never started", [seen({ state: "created" })], ["died"]],
+    ["is another one of the same name", [seen({ ref: { id: "id-2", name: "a-1" } })], ["died"]],
     ["is paused", [seen({ state: "unresponsive" })], ["frozen"]],
     ["has another address", [seen({ address: new URL("http://10.0.0.2:8000") })], ["moved"]],
   ])("a replica that %s", (_, observed, expected) => {
     expect(find(observed, [settled()])).toEqual(expected);
+  });
+
+  it("a replica that finishes what it has is missed, too", () => {
+    const draining = settled();
+    draining.transition("ready", "");
+    draining.transition("draining", "");
+    expect(find([], [draining])).toEqual(["died"]);
+  });
+
+  it("a replica of another runtime is not missed", () => {
+    const elsewhere = Object.assign(settled(), { identity: { ...IDENTITY, runtime: "process" } });
+    expect(find([], [elsewhere])).toEqual([]);
   });
 
   it("a list asked for before a replica began says nothing about it", () => {

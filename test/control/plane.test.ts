@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isAimError } from "../../src/errors.ts";
 import { Rig } from "../support/make-plane.ts";
-import { makeGpus, makeRecipe } from "../support/make.ts";
+import { makeGpus, makeProfile, makeRecipe } from "../support/make.ts";
 
 const never = new AbortController().signal;
 
@@ -84,6 +84,28 @@ describe("a cold start", () => {
     expect(rig.world.containers.size).toBe(0);
   });
 
+  it("that fails refuses nobody while another one is coming up", async () => {
+    const profiles = [makeProfile(1), makeProfile(2, { isDefault: false })];
+    const rig = new Rig({ recipes: [makeRecipe({ profiles, replicas: { min: 0, max: 2 } })], gpus: makeGpus(3) });
+    const request = rig.request("tiny");
+    await rig.clock.advance(500);
+    await Promise.all([rig.plane.operator.launch({ model: "tiny", gpus: 2 }, never), rig.clock.advance(200)]);
+    rig.world.exit("tiny-1", { code: 1, outOfMemory: false });
+    await rig.clock.advance(5_000);
+    expect(request).toMatchObject({ outcome: "served", replica: "tiny-2" });
+  });
+
+  it("that succeeds makes an earlier failure history", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ keepAliveMs: 1_000 })] });
+    rig.world.startFaults.push(new Error("no such device"));
+    rig.request("tiny");
+    await rig.clock.advance(15_000);
+    expect(rig.plane.status.models()[0]?.status).toBe("failed");
+    rig.request("tiny");
+    await rig.clock.advance(10_000);
+    expect(rig.plane.status.models()[0]?.status).toBe("cold");
+  });
+
   it("goes on when its only waiter leaves, and that waiter's place is free", async () => {
     const rig = new Rig({ recipes: [makeRecipe()] });
     const leaving = new AbortController();
@@ -106,6 +128,18 @@ describe("keep-alive", () => {
     await rig.clock.advance(5_000);
     expect(rig.states()).toEqual([]);
     expect(rig.world.violations).toEqual([]);
+  });
+
+  it("of one model is not put off by another one's", async () => {
+    const recipes = [makeRecipe({ id: "a", keepAliveMs: 5_000 }), makeRecipe({ id: "b" })];
+    const rig = new Rig({ recipes, settings: { reconcileEveryMs: 3_600_000 } });
+    rig.request("a");
+    rig.request("b");
+    await rig.clock.advance(5_000);
+    rig.request("a");
+    rig.request("b", { serveMs: 2_000 });
+    await rig.clock.advance(7_000);
+    expect(rig.states()).toEqual(["b-1 ready"]);
   });
 
   it("starts anew with each request", async () => {
@@ -250,6 +284,26 @@ describe("launch and stop", () => {
     expect(rig.world.violations).toEqual([]);
   });
 
+  it("stop takes a replica down in the moment in which its last request ends", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    rig.request("tiny", { serveMs: 5_500 });
+    await rig.clock.advance(2_000);
+    const stopping = rig.plane.operator.stop("tiny", { force: false }, never);
+    await rig.clock.advance(4_800);
+    await stopping;
+    expect(rig.states()).toEqual([]);
+  });
+
+  it("stop by force does not wait for requests", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    const request = rig.request("tiny", { serveMs: 30_000 });
+    await rig.clock.advance(5_000);
+    rig.world.condemned.add("tiny-1");
+    await Promise.all([rig.plane.operator.stop("tiny", { force: true }, never), rig.clock.advance(500)]);
+    expect(request.outcome).toBe("broken");
+    expect(rig.states()).toEqual([]);
+  });
+
   it("names what exists when a name is unknown", async () => {
     const rig = new Rig({ recipes: [makeRecipe()] });
     await expect(rig.plane.operator.stop("tinny", { force: false }, never)).rejects.toThrow(/did you mean tiny\?/);
@@ -342,6 +396,16 @@ describe("what happens outside", () => {
     await rig.clock.advance(10_000);
     expect(second.outcome).toBe("served");
     expect(rig.world.violations).toEqual([]);
+  });
+
+  it("a replica that could not be reached is asked at once whether it answers", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    const first = rig.request("tiny");
+    await rig.clock.advance(5_000);
+    first.lease?.report({ kind: "unreachable", error: new Error("ECONNRESET") });
+    expect(rig.plane.fleet.replicas.find("tiny-1")?.hasRoom).toBe(false);
+    await rig.clock.advance(100);
+    expect(rig.plane.fleet.replicas.find("tiny-1")?.hasRoom).toBe(true);
   });
 
   it("an unreachable replica gets no new requests, and is replaced when it stays so", async () => {

@@ -156,6 +156,19 @@ describe("making room", () => {
     expect(holds.get("requests:c")).toContain("a-1");
   });
 
+  it("counts on what is stopped for other reasons in the same plan", () => {
+    const due = { ...b, idleSince: NOW - 60_000 };
+    const { actions } = plan(snapshot({ demands: [requests("c")], replicas: [a, due] }), NOW);
+    expect(actions.map(read)).toEqual(["stop b-1 (idle)"]);
+  });
+
+  it("stops no more than what is missing besides what comes back anyway", () => {
+    const recipes = [...["a", "b"].map((id) => makeRecipe({ id, gpus: 2 })), makeRecipe({ id: "c", gpus: 6 })];
+    const leaving = replica("c", { state: "stopping", gpus: ids(0, 4) });
+    const idle = [replica("a", { gpus: ids(4, 6), idleSince: NOW - 20_000 }), replica("b", { gpus: ids(6, 8) })];
+    expect(decide({ recipes, demands: [requests("c")], replicas: [leaving, ...idle] })).toEqual(["stop a-1 (evicted)"]);
+  });
+
   it("spares those that turn out not to be needed", () => {
     const small = replica("a", { gpus: ids(0, 1), idleSince: NOW - 30_000 });
     const large = replica("b", { gpus: ids(1, 8), idleSince: NOW - 20_000 });
@@ -209,6 +222,12 @@ describe("fairness", () => {
       "stop b-1 (evicted)",
       "stop a-1 (evicted)",
     ]);
+  });
+
+  it("has the one give way first that has served longest", () => {
+    const small = [...recipes.slice(0, 2), makeRecipe({ id: "c", gpus: 4 })];
+    const replicas = [busy("a", { gpus: ids(0, 4) }), busy("b", { gpus: ids(4, 8), readyAt: NOW - 200_000 })];
+    expect(decide({ recipes: small, replicas, demands: [patient] })).toEqual(["stop b-1 (evicted)"]);
   });
 
   it("looks again when the wait is long enough, and not before", () => {

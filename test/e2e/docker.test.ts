@@ -56,6 +56,8 @@ describeWithDocker("a gateway with Docker", () => {
     const left = await containers();
     await Promise.all(left.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
     await tree.remove();
+    // The name belongs to the real thing; only the tag goes, the image stays for the next run.
+    await docker.getImage("rocm/vllm:latest").remove({ noprune: true });
   });
 
   async function stop(name: string): Promise<void> {

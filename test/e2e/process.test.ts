@@ -104,6 +104,13 @@ describe("a gateway with local processes", { timeout: 60_000 }, () => {
     expect(pieces).toBeGreaterThan(2);
   });
 
+  it("forwards embeddings and responses too", async () => {
+    const response = await openai.responses.create({ model: "demo", input: "Hello", max_output_tokens: 5 });
+    expect(response.output_text).not.toBe("");
+    const embedding = await openai.embeddings.create({ model: "demo", input: "Hello" });
+    expect(embedding.data[0]?.embedding.length).toBeGreaterThan(0);
+  });
+
   it("answers at once, with the cause, when the engine dies while loading", async () => {
     const startedAt = performance.now();
     const error = await openai.chat.completions
@@ -111,7 +118,14 @@ describe("a gateway with local processes", { timeout: 60_000 }, () => {
       .catch((error: unknown) => error);
     expect(performance.now() - startedAt).toBeLessThan(10_000);
     expect(error).toMatchObject({ status: 503, code: "model_start_failed" });
-    expect(await gateway.models()).toContainEqual(expect.objectContaining({ model: "broken", status: "failed" }));
+    const lastLines = expect.arrayContaining([expect.stringMatching(/./)]);
+    expect(await gateway.models()).toContainEqual(
+      expect.objectContaining({ model: "broken", status: "failed", lastLines }),
+    );
+    await until(async () => (await gateway.replicas()).every((replica) => replica.model !== "broken"), {
+      what: "clean-up",
+    });
+    expect(await (await fetch(`${gateway.url}/api/replicas/broken/logs`)).text()).toMatch(/"text":"/);
   });
 
   it("refuses a model that does not fit this machine, in words", async () => {

@@ -134,7 +134,7 @@ describe("models", () => {
 });
 
 describe("what is not there", () => {
-  it.each(["/v1/embeddings", "/v1", "/v1/chat/completions/", "/sleep", "/v1/load_lora_adapter"])(
+  it.each(["/v1/rerank", "/v1", "/v1/chat/completions/", "/sleep", "/v1/load_lora_adapter"])(
     "is a 404 in OpenAI's shape: %s",
     async (path) => {
       const { url, backend } = await startGateway();

@@ -53,6 +53,18 @@ describe("a stream that waits", () => {
     expect(await next()).toContain('data: {"error"');
   });
 
+  it("behind a busy replica is not told that it waits for a start", async () => {
+    const { chat, pool, clock } = await startWaiting();
+    pool.cold = false;
+    const pending = chat({ stream: true });
+    await until(() => pool.asked.length === 1);
+    await clock.advance(1_000);
+    const response = await pending;
+    expect(response.headers.get("x-aim-cold-start")).toBeNull();
+    pool.grant();
+    await response.text();
+  });
+
   it("hears something at least every ten seconds although nothing changes, and no more than that", async () => {
     const { chat, pool, clock } = await startWaiting();
     const pending = chat({ stream: true });

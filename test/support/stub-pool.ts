@@ -61,6 +61,13 @@ export class StubPool implements ReplicaPool {
     return waiter.promise;
   }
 
+  /** Whether the model is told to be cold. */
+  cold = true;
+
+  isColdStart(): boolean {
+    return this.cold;
+  }
+
   describeWait(): string {
     return this.doing;
   }
