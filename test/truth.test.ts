@@ -1,6 +1,7 @@
 // What the docs say is so: paths exist, every folder is on the map, examples parse, every source file says what it is.
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadCatalog } from "../src/catalog/catalog.ts";
@@ -39,6 +40,12 @@ describe("the docs", () => {
 describe("what is shipped", () => {
   it("config.yaml is valid, and so is every example in it", async () => {
     await expect(loadConfig(join(ROOT, "config.yaml"), {})).resolves.toMatchObject({ listen: { port: 8000 } });
+    const examples = (await read("config.yaml")).replaceAll(/^# (?=[a-z]\w*:|  )/gm, "");
+    const file = join(await mkdtemp(join(tmpdir(), "aim-engine-truth-")), "config.yaml");
+    await writeFile(file, examples);
+    const config = await loadConfig(file, { AIM_ENGINE_KEY: "long-enough" });
+    expect(config).toMatchObject({ apiKeys: ["long-enough"], docker: { network: "aim-engine-network" } });
+    await rm(dirname(file), { recursive: true });
   });
 
   it("every recipe can be used", async () => {
