@@ -194,6 +194,7 @@ describe("failures", () => {
     failures.recovered("a");
     expect(failures.last("a")).toBeUndefined();
     expect(failures.record("a", failure).count).toBe(2);
+    expect(failures.last("a")).toMatchObject({ cause: "crashed" });
   });
 });
 
