@@ -30,6 +30,8 @@ function withListen(config: Config, text: string | undefined): Config {
 function announce({ catalog, status }: System, logger: Logger): void {
   for (const { file, message } of catalog.problems)
     logger.error({ file, problem: message }, "this recipe cannot be used");
+  for (const { file, notes } of catalog.recipes.filter((recipe) => (recipe.notes ?? []).length > 0))
+    logger.info({ file, notes }, "this recipe was adapted");
   const [able, unable] = partition(status.models(), (model) => model.status !== "unavailable");
   if (able.length > 0) logger.info({ models: able.map(({ model }) => model) }, "can serve");
   for (const [why, models] of Map.groupBy(unable, ({ reason }) => reason ?? "unknown")) {

@@ -12,8 +12,10 @@ export interface LoggerOptions {
 
 export function createLogger(options: LoggerOptions): Logger {
   const redact = ["authorization", "apiKey", "*.authorization", "*.apiKey", "headers.authorization"];
-  if (!options.pretty)
-    return pino({ level: options.level, redact, base: null, timestamp: pino.stdTimeFunctions.isoTime }, linesTo(1));
+  // Levels as words: who reads the log with grep does not know that 40 is a warning.
+  const formatters = { level: (label: string) => ({ level: label }) };
+  const timestamp = pino.stdTimeFunctions.isoTime;
+  if (!options.pretty) return pino({ level: options.level, redact, base: null, timestamp, formatters }, linesTo(1));
   const transport = {
     target: "pino-pretty",
     options: { translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", singleLine: true },
