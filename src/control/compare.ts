@@ -2,7 +2,7 @@
 import { LABELS, LABEL_SCHEMA } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef, ObservedReplica, ReplicaExit } from "../runtime/driver.ts";
-import type { Replica, ReplicaIdentity } from "./replica.ts";
+import type { FoundReplica, Replica, ReplicaIdentity } from "./replica.ts";
 
 export type Finding =
   /** It ended by itself or was ended from outside; without `exit` nothing of it is left. */
@@ -11,13 +11,7 @@ export type Finding =
   | { readonly kind: "running"; readonly replica: Replica }
   | { readonly kind: "moved"; readonly replica: Replica; readonly ref: BackendRef; readonly address: URL }
   /** Runs, is ours, and the fleet does not know it: it survived a restart of the gateway. */
-  | {
-      readonly kind: "unknown";
-      readonly identity: ReplicaIdentity;
-      readonly ref: BackendRef;
-      /** Absent: it holds its GPUs, but cannot serve. */
-      readonly address: URL | undefined;
-    }
+  | ({ readonly kind: "unknown"; readonly identity: ReplicaIdentity } & FoundReplica)
   /** A remainder of ours that runs nothing: made and never started, or ended while nobody watched. */
   | { readonly kind: "leftover"; readonly ref: BackendRef }
   /** Bears our label but not what is needed to take it over. */
@@ -70,12 +64,15 @@ function known(replica: Replica, one: ObservedReplica): readonly Finding[] {
 
 /** `met` holds the names of the strangers before this one. */
 function stranger(one: ObservedReplica, runtime: RuntimeName, met: Set<string>): Finding {
+  const schema = one.labels[LABELS.schema];
+  if (schema !== LABEL_SCHEMA)
+    return { kind: "foreign", ref: one.ref, why: `its label schema is ${schema ?? "missing"}` };
   if (one.state === "created" || one.state === "exited") return { kind: "leftover", ref: one.ref };
   const identity = identityOf(one.labels, runtime);
   if (typeof identity === "string") return { kind: "foreign", ref: one.ref, why: identity };
   if (met.has(identity.name)) return { kind: "foreign", ref: one.ref, why: `another one is called ${identity.name}` };
   met.add(identity.name);
-  return { kind: "unknown", identity, ref: one.ref, address: one.address };
+  return { kind: "unknown", identity, ref: one.ref, address: one.address, startedAt: one.startedAt };
 }
 
 /** The replica its labels describe, or why they do not. */

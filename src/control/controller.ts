@@ -136,8 +136,9 @@ export class Controller {
       }
       case "settle": {
         const replica = fleet.replicas.find(action.replica);
-        if (replica !== undefined)
-          fleet.settleOrder(action.orderId, { replica, created: false, reasons: [action.reason] });
+        if (replica === undefined) return;
+        if (action.keepAliveMs !== undefined) fleet.keep(replica, action.keepAliveMs);
+        fleet.settleOrder(action.orderId, { replica, created: false, reasons: [action.reason] });
         return;
       }
       case "refuse":

@@ -13,15 +13,8 @@ import { Failures, refusal, type ReplicaFailure } from "./failures.ts";
 import type { Journal } from "./journal.ts";
 import { ReplicaLease, type RequestSize } from "./lease.ts";
 import type { LaunchOrder, OrderResult } from "./orders.ts";
-import {
-  Replica,
-  identityOfStart,
-  type Blueprint,
-  type Entry,
-  type ReplicaIdentity,
-  type StartDecision,
-  type StopCause,
-} from "./replica.ts";
+import { Replica, identityOfStart } from "./replica.ts";
+import type { Blueprint, Entry, FoundReplica, ReplicaIdentity, StartDecision, StopCause } from "./replica.ts";
 import { Roster, type RosterView } from "./roster.ts";
 import { snapshotOf, type FleetSnapshot, type RecipeBook, type RuntimeSnapshot } from "./snapshot.ts";
 import type { WaiterLimits } from "./waiters.ts";
@@ -181,14 +174,21 @@ export class Fleet {
   }
 
   /** A replica of ours that already runs: it enters at `loading`, since whether it answers is to be found out. */
-  adopt(identity: ReplicaIdentity, found: { readonly ref: BackendRef; readonly address: URL | undefined }): Replica {
+  adopt(identity: ReplicaIdentity, found: FoundReplica): Replica {
     const recipe = this.#deps.recipes.recipe(identity.recipeId);
     const profile = recipe?.profiles.find((one) => one.id === identity.profileId);
-    const start = { state: "loading", reason: "found running; checking that it answers" } as const;
+    const reason = "found running; checking that it answers";
+    const start = { state: "loading", reason, startedAt: found.startedAt } as const;
     const replica = this.#enter(identity, { recipe, profile }, start);
     this.located(replica, found.ref, found.address);
     this.#deps.journal.adopted(replica);
     return replica;
+  }
+
+  /** A launch found it running and asked for another idle time; forgotten when the gateway restarts. */
+  keep(replica: Replica, keepAliveMs: number): void {
+    replica.keepAliveMs = keepAliveMs;
+    this.#hooks.onChange();
   }
 
   /** With a reason: it gets no new requests until called without one. */
@@ -207,12 +207,12 @@ export class Fleet {
     return this.#roster;
   }
 
-  runtimes(): ReadonlyMap<RuntimeName, RuntimeSnapshot> {
-    return this.#runtimes;
-  }
-
   get demand(): DemandView {
     return this.#demand;
+  }
+
+  runtimes(): ReadonlyMap<RuntimeName, RuntimeSnapshot> {
+    return this.#runtimes;
   }
 
   lastFailure(recipeId: string): ReturnType<Failures["last"]> {
@@ -220,7 +220,7 @@ export class Fleet {
   }
 
   keepAliveMs(replica: Replica): number {
-    return replica.identity.keepAliveMs ?? replica.recipe?.keepAliveMs ?? this.#deps.settings.keepAliveMs;
+    return replica.keepAliveMs ?? replica.recipe?.keepAliveMs ?? this.#deps.settings.keepAliveMs;
   }
 
   snapshot(): FleetSnapshot {
@@ -279,8 +279,8 @@ export class Fleet {
       const replica = pick(this.#roster.ofModel(model));
       if (replica === undefined) return;
       const readyAt = replica.readyAt ?? 0;
-      if (!this.#demand.waiters.grant(model, (since) => this.#lease(replica, readyAt > since ? "cold" : "warm")))
-        return;
+      const make = (since: number) => this.#lease(replica, readyAt > since ? "cold" : "warm");
+      if (!this.#demand.waiters.grant(model, make)) return;
     }
   }
 
@@ -290,7 +290,6 @@ export class Fleet {
 }
 
 function shuttingDown(): AimError {
-  return new AimError("shutting_down", "the gateway is shutting down; try again in a moment", {
-    retryAfterMs: 5_000,
-  });
+  const details = { retryAfterMs: 5_000 };
+  return new AimError("shutting_down", "the gateway is shutting down; try again in a moment", details);
 }

@@ -163,7 +163,8 @@ export class Launcher {
     const { code, advice } = this.#deps.diagnose(lastLines, exit);
     const when = replica.readyAt === undefined ? "while it was loading" : "after it had been ready";
     const message = `${model} could not be ${replica.readyAt === undefined ? "started" : "kept running"}: its engine ended ${when} (${code})`;
-    return { counts: true, cause: code, message, advice: `${describeExit(exit)}; ${advice}`, lastLines };
+    const counts = replica.readyAt === undefined || !wasAskedToEnd(exit);
+    return { counts, cause: code, message, advice: `${describeExit(exit)}; ${advice}`, lastLines };
   }
 
   async #lastLines(replica: Replica): Promise<readonly string[]> {
@@ -259,6 +260,14 @@ function causeOf(error: Error): string {
 
 function isExit(cause: unknown): cause is ReplicaExit {
   return typeof cause === "object" && cause !== null && "outOfMemory" in cause;
+}
+
+/** Ended well, or by a signal that asks for it: somebody stopped it, which is no fault of its recipe. */
+function wasAskedToEnd(exit: ReplicaExit | undefined): boolean {
+  if (exit === undefined || exit.outOfMemory) return false;
+  return (
+    exit.code === 0 || exit.code === 143 || exit.code === 130 || exit.signal === "SIGTERM" || exit.signal === "SIGINT"
+  );
 }
 
 function describeExit(exit: ReplicaExit | undefined): string {

@@ -7,7 +7,13 @@ import { refusal } from "./failures.ts";
 import { Ledger } from "./ledger.ts";
 import { isLeaving, isStarting, type StopCause } from "./replica.ts";
 import { isIdle, makeRoom, reasonToStop, type Room } from "./room.ts";
-import type { Demand, FleetSnapshot, ReplicaSnapshot, RuntimeSnapshot } from "./snapshot.ts";
+import {
+  keepAliveOf,
+  type Demand,
+  type FleetSnapshot,
+  type ReplicaSnapshot,
+  type RuntimeSnapshot,
+} from "./snapshot.ts";
 
 export type Action =
   | {
@@ -24,7 +30,14 @@ export type Action =
     }
   | { readonly kind: "stop"; readonly replica: string; readonly cause: StopCause; readonly reason: string }
   /** A launch order that an existing replica fulfils. */
-  | { readonly kind: "settle"; readonly orderId: string; readonly replica: string; readonly reason: string }
+  | {
+      readonly kind: "settle";
+      readonly orderId: string;
+      readonly replica: string;
+      /** The idle time that the order asks for. */
+      readonly keepAliveMs?: number;
+      readonly reason: string;
+    }
   /** It cannot be had: whoever asked is told. */
   | { readonly kind: "refuse"; readonly demand: Demand; readonly error: AimError; readonly reason: string };
 
@@ -204,7 +217,7 @@ class Draft {
     const same = live.find((replica) => replica.profileId === chosen.profile.id);
     if (same !== undefined) {
       const reason = `${same.name} already serves ${same.model} with ${chosen.profile.id}`;
-      this.actions.push({ kind: "settle", orderId: demand.id, replica: same.name, reason });
+      this.actions.push({ kind: "settle", orderId: demand.id, replica: same.name, ...keepAliveOf(demand), reason });
       return true;
     }
     if (live.length < chosen.recipe.replicas.max) return false;
@@ -219,7 +232,7 @@ class Draft {
     this.#ledger.take(runtime, gpus);
     this.#starting.add(recipe.model);
     const order = demand?.kind === "order" ? { orderId: demand.id } : {};
-    const keepAlive = demand?.keepAliveMs === undefined ? {} : { keepAliveMs: demand.keepAliveMs };
+    const keepAlive = demand === undefined ? {} : keepAliveOf(demand);
     this.actions.push({
       kind: "start",
       recipe,
@@ -272,19 +285,18 @@ class Draft {
   /** Replicas of the recipe that serve or will. */
   #live(recipeId: string): readonly ReplicaSnapshot[] {
     return this.#snapshot.replicas.filter(
-      (replica) =>
-        replica.recipeId === recipeId &&
-        !this.#doomed.has(replica.name) &&
-        (isStarting(replica.state) || (replica.state === "ready" && replica.responsive)),
+      (replica) => replica.recipeId === recipeId && !this.#doomed.has(replica.name) && isLive(replica),
     );
   }
 
   /** Whether requests of the model only have to wait for what is there: a start under way, or a slot on a busy replica. */
   #isComing(model: string): boolean {
     if (this.#starting.has(model)) return true;
-    return this.#snapshot.replicas.some(
-      (replica) =>
-        replica.model === model && (isStarting(replica.state) || (replica.state === "ready" && replica.responsive)),
-    );
+    return this.#snapshot.replicas.some((replica) => replica.model === model && isLive(replica));
   }
+}
+
+/** Serves, or will. */
+function isLive({ state, responsive }: ReplicaSnapshot): boolean {
+  return isStarting(state) || (state === "ready" && responsive);
 }

@@ -64,6 +64,17 @@ export interface Blueprint {
 export interface Entry {
   readonly state: "pending" | "loading";
   readonly reason: string;
+  /** Milliseconds since the Unix epoch; now, unless it was running before. */
+  readonly startedAt?: number | undefined;
+}
+
+/** What a list showed of a replica that already runs. */
+export interface FoundReplica {
+  readonly ref: BackendRef;
+  /** Absent: it holds its GPUs, but cannot serve. */
+  readonly address: URL | undefined;
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAt: number | undefined;
 }
 
 /** Mutable, and mutated by the fleet alone. Times are `Clock.now()` values. */
@@ -93,6 +104,8 @@ export class Replica {
   responsive = true;
   unresponsiveSince: number | undefined;
   stopCause: StopCause | undefined;
+  /** Idle time before unload that a launch asked for, its own or a later one; undefined: the recipe's or the config's. */
+  keepAliveMs: number | undefined;
   readonly #gone = Promise.withResolvers<void>();
 
   constructor(
@@ -106,7 +119,8 @@ export class Replica {
     this.#state = start.state;
     this.reason = start.reason;
     this.createdAt = start.now;
-    this.startedAtWall = start.wallNow;
+    this.startedAtWall = start.startedAt ?? start.wallNow;
+    this.keepAliveMs = identity.keepAliveMs;
     this.idleSince = start.now;
   }
 

@@ -75,3 +75,8 @@ export interface RecipeBook {
   readonly recipes: readonly Recipe[];
   recipe(id: string): Recipe | undefined;
 }
+
+/** The idle time that a demand asks for, to be spread into what is done about it. */
+export function keepAliveOf({ keepAliveMs }: Demand): { readonly keepAliveMs?: number } {
+  return keepAliveMs === undefined ? {} : { keepAliveMs };
+}

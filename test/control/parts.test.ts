@@ -298,6 +298,11 @@ describe("comparing the fleet with what runs", () => {
     ["was never started", seen({ state: "created" }), "leftover"],
     ["has ended", seen({ state: "exited" }), "leftover"],
     ["has labels of a later version", seen({ labels: { ...labels, [LABELS.schema]: "99" } }), "foreign"],
+    [
+      "has ended, with labels of a later version",
+      seen({ state: "exited", labels: { ...labels, [LABELS.schema]: "99" } }),
+      "foreign",
+    ],
     ["lacks labels", seen({ labels: { [LABELS.schema]: LABEL_SCHEMA } }), "foreign"],
   ])("a stranger that %s", (_, observed, expected) => {
     expect(find([observed], [])).toEqual([expected]);

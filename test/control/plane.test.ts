@@ -254,6 +254,20 @@ describe("launch and stop", () => {
     expect(again).toMatchObject({ created: false, replica: { name: "tiny-1", state: "ready" } });
   });
 
+  it("launch of what runs already gives it the idle time that is asked for", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    await Promise.all([
+      rig.plane.operator.launch({ model: "tiny", keepAliveMs: 600_000 }, never),
+      rig.clock.advance(100),
+    ]);
+    await rig.clock.advance(500_000);
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
+    await rig.clock.advance(120_000);
+    expect(rig.states()).toEqual([]);
+  });
+
   it("stop ends a replica in whatever state it is, and its waiters get an answer from the next one", async () => {
     const rig = new Rig({ recipes: [makeRecipe()] });
     rig.world.pace.loadMs = 5_000;
@@ -362,6 +376,22 @@ describe("what happens outside", () => {
     await rig.clock.advance(3_000);
     expect(next.outcome).toBe("served");
     expect(rig.world.starts).toHaveLength(2);
+  });
+
+  it.each([
+    { exit: { code: 0, outOfMemory: false }, starts: 3 },
+    { exit: { code: 143, outOfMemory: false }, starts: 3 },
+    { exit: { code: 1, outOfMemory: false }, starts: 2 },
+    { exit: { code: 143, outOfMemory: true }, starts: 2 },
+  ])("replicas that end twice with $exit lead to $starts starts at once", async ({ exit, starts }) => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    for (let time = 0; time < 3; time++) {
+      rig.request("tiny");
+      await rig.clock.advance(3_000);
+      rig.world.exit(`tiny-1`, exit);
+      await rig.clock.advance(1_500);
+    }
+    expect(rig.world.starts).toHaveLength(starts);
   });
 
   it("a runtime that is away refuses with its reason; what runs goes on, and nothing is counted as a crash", async () => {
