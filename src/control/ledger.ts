@@ -1,6 +1,6 @@
 // Who holds which GPU: derived from the replicas, never stored. A GPU is free when no replica that is not gone holds it.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
-import { matchesHardware } from "../catalog/select.ts";
+import { matchesHardware, type RuntimeOffer } from "../catalog/select.ts";
 import { isLeaving } from "./replica.ts";
 import type { FleetSnapshot, ReplicaSnapshot } from "./snapshot.ts";
 
@@ -116,6 +116,19 @@ export class Ledger {
       .sort((a, b) => b.free - a.free);
     return (candidates[0]?.group ?? []).map((gpu) => gpu.id);
   }
+}
+
+/** What every runtime has to offer for `select`, given what is free in the ledger. */
+export function offersOf(snapshot: FleetSnapshot, ledger: Ledger): ReadonlyMap<RuntimeName, RuntimeOffer> {
+  const entries = [...snapshot.runtimes].map(([name, runtime]): [RuntimeName, RuntimeOffer] => [
+    name,
+    {
+      ...(runtime.unavailable === undefined ? {} : { unavailable: runtime.unavailable }),
+      knowsGpus: runtime.placement === "gateway",
+      gpus: runtime.gpus.map((gpu) => ({ product: gpu.product, free: ledger.isFree(name, gpu.id) })),
+    },
+  ]);
+  return new Map(entries);
 }
 
 function key(runtime: RuntimeName, gpu: string): string {

@@ -1,10 +1,10 @@
 // What to do now: a pure function of a snapshot and a time. Every action and every wait carries a reason a person can read.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
-import { select, type RuntimeOffer, type Selection } from "../catalog/select.ts";
+import { select, type Selection } from "../catalog/select.ts";
 import { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
 import { refusal } from "./failures.ts";
-import { Ledger } from "./ledger.ts";
+import { Ledger, offersOf } from "./ledger.ts";
 import { isLeaving, isStarting, type StopCause } from "./replica.ts";
 import { isIdle, makeRoom, reasonToStop, type Room } from "./room.ts";
 import {
@@ -55,19 +55,6 @@ export function plan(snapshot: FleetSnapshot, now: number): Plan {
   for (const demand of snapshot.demands) draft.meet(demand);
   draft.keepMinimum();
   return { actions: draft.actions, holds: draft.holds, wakeAt: draft.wakeAt };
-}
-
-/** What every runtime has to offer for `select`, given what is free in the ledger. */
-export function offersOf(snapshot: FleetSnapshot, ledger: Ledger): ReadonlyMap<RuntimeName, RuntimeOffer> {
-  const entries = [...snapshot.runtimes].map(([name, runtime]): [RuntimeName, RuntimeOffer] => [
-    name,
-    {
-      ...(runtime.unavailable === undefined ? {} : { unavailable: runtime.unavailable }),
-      knowsGpus: runtime.placement === "gateway",
-      gpus: runtime.gpus.map((gpu) => ({ product: gpu.product, free: ledger.isFree(name, gpu.id) })),
-    },
-  ]);
-  return new Map(entries);
 }
 
 /** When to ask again after a runtime was found unavailable. */

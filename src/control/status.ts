@@ -4,8 +4,7 @@ import { select, type Selection } from "../catalog/select.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Fleet } from "./fleet.ts";
-import { Ledger } from "./ledger.ts";
-import { offersOf } from "./planner.ts";
+import { Ledger, offersOf } from "./ledger.ts";
 import type { Replica } from "./replica.ts";
 
 export type ModelState = "cold" | "starting" | "ready" | "failed" | "unavailable";
