@@ -180,3 +180,8 @@ export function messageOf(error: unknown): string {
   const own = error.message === "" ? error.name : error.message;
   return error.cause instanceof Error ? `${own}: ${messageOf(error.cause)}` : own;
 }
+
+/** The code that Node, the system or undici gave an error ("ENOENT", "UND_ERR_SOCKET"); undefined when it has none. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

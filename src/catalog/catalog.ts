@@ -1,7 +1,7 @@
 // The catalogue: every recipe that could be read, found by model, alias or id, and what is wrong with the others.
 import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { AimError, messageOf } from "../errors.ts";
+import { AimError, messageOf, codeOf } from "../errors.ts";
 import { settleNames } from "./name-conflicts.ts";
 import { nearest } from "../lib/nearest.ts";
 import type { ModelId, Recipe, RecipeId } from "./recipe.ts";
@@ -80,7 +80,7 @@ export async function loadCatalog(folders: readonly string[]): Promise<Catalog> 
 /** Sorted, so that the order never depends on the machine; hidden files belong to editors and mounts. */
 async function recipeFiles(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: unknown) => {
-    const message = `cannot read the recipe folder ${folder} (${codeOf(error)}); create it, or correct "recipes" in the configuration`;
+    const message = `cannot read the recipe folder ${folder} (${codeOf(error) ?? messageOf(error)}); create it, or correct "recipes" in the configuration`;
     throw new AimError("invalid_config", message, { cause: error });
   });
   const recipes = names.filter((name) => /^[^.].*\.ya?ml$/i.test(name));
@@ -91,7 +91,10 @@ async function readRecipeFile(file: string): Promise<RecipeFile> {
   try {
     return parseRecipeFile(file, await readStart(file, MAX_YAML_BYTES + 1));
   } catch (error) {
-    return { recipes: [], problems: [{ file, message: `${file}: cannot be read (${codeOf(error)})` }] };
+    return {
+      recipes: [],
+      problems: [{ file, message: `${file}: cannot be read (${codeOf(error) ?? messageOf(error)})` }],
+    };
   }
 }
 
@@ -100,10 +103,6 @@ async function readStart(file: string, bytes: number): Promise<Uint8Array> {
   await using handle = await open(file);
   const { buffer, bytesRead } = await handle.read(new Uint8Array(bytes), 0, bytes, 0);
   return buffer.subarray(0, bytesRead);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : messageOf(error);
 }
 
 function lastPart(name: string): string {

@@ -1,5 +1,5 @@
 // What is said to clients and the log when a backend fails: no addresses, no pieces of answers; the cause is for the log.
-import { AimError } from "../errors.ts";
+import { AimError, codeOf } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
 
 /** The backend's own error, read from the body of its answer, for clients that can only be told within a stream. */
@@ -33,8 +33,7 @@ export function silent(limitMs: number): AimError {
 
 /** Whether undici refused to send the request at all because of what the client put into a header. */
 export function isUnsendable(error: Error): boolean {
-  const code = "code" in error ? error.code : undefined;
-  return code === "UND_ERR_INVALID_ARG" || code === "UND_ERR_NOT_SUPPORTED";
+  return ["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED"].includes(codeOf(error) ?? "");
 }
 
 export function badHeader(cause: Error): AimError {

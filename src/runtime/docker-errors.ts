@@ -1,6 +1,6 @@
 // What dockerode throws, turned into errors that say what was tried and what to do.
 import { stat } from "node:fs/promises";
-import { AimError } from "../errors.ts";
+import { AimError, codeOf } from "../errors.ts";
 import { classifyFailure } from "./progress.ts";
 
 /** The HTTP status Docker refused with, when it did. */
@@ -35,7 +35,7 @@ export async function explain(error: unknown, task: string, socketPath: string):
   if (error instanceof AimError) return error;
   if (!(error instanceof Error)) return new AimError("runtime_failed", `cannot ${task}: ${String(error)}`);
   if ("statusCode" in error && typeof error.statusCode === "number") return refused(error, error.statusCode, task);
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  const code = codeOf(error) ?? "";
   const unreachable = await whyUnreachable(code, socketPath);
   if (unreachable !== undefined)
     return new AimError("runtime_unavailable", `cannot reach Docker: ${unreachable}`, { cause: error });

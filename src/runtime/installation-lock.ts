@@ -16,8 +16,9 @@ export async function lockInstallation(installation: string): Promise<Installati
   server.listen({ path });
   try {
     await once(server, "listening");
-  } catch (error) {
-    throw new AimError("conflict", heldBy(installation, await readHolder(path)), { cause: error });
+  } catch {
+    // Its message would add nothing but the socket's name, which begins with a zero byte.
+    throw new AimError("conflict", heldBy(installation, await readHolder(path)));
   }
   // A waiting socket is no reason to go on living.
   server.unref();

@@ -1,5 +1,5 @@
 // Ending process groups: asked first, killed when their grace is over, and seen to be gone.
-import { AimError, messageOf } from "../errors.ts";
+import { AimError, messageOf, codeOf } from "../errors.ts";
 import { sleep, type Clock } from "../lib/clock.ts";
 
 /** SIGKILL cannot be refused, but a process may hang in the kernel (in a GPU driver) before it obeys. */
@@ -52,12 +52,8 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
   } catch (error) {
-    if (isCode(error, "ESRCH")) return;
+    if (codeOf(error) === "ESRCH") return;
     const message = `cannot send ${signal} to process group ${group}: ${messageOf(error)}`;
     throw new AimError("runtime_failed", message, { cause: error });
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }

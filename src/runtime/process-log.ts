@@ -1,7 +1,7 @@
 // The log file of a process replica: the child writes it by itself (no pipe, so it outlives us); here it is opened, read and rotated.
 import { copyFile, mkdir, open, stat, truncate, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import { AimError } from "../errors.ts";
+import { AimError, codeOf } from "../errors.ts";
 import { sleep, type Clock } from "../lib/clock.ts";
 import type { LogOptions } from "./driver.ts";
 import { LineSplitter } from "./process-lines.ts";
@@ -55,7 +55,7 @@ export async function* readLog(
 export async function rotateLog(path: string, maxBytes: number): Promise<void> {
   const size = await stat(path).then(
     (found) => found.size,
-    (error: unknown) => (isMissing(error) ? 0 : Promise.reject(asError(error))),
+    (error: unknown) => (codeOf(error) === "ENOENT" ? 0 : Promise.reject(asError(error))),
   );
   if (size <= maxBytes) return;
   await copyFile(path, olderLog(path));
@@ -150,7 +150,7 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, "r");
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }
@@ -162,10 +162,6 @@ function lastOf<T>(items: readonly T[], count: number): readonly T[] {
 
 function olderLog(path: string): string {
   return `${path}.1`;
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 function asError(error: unknown): Error {

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { FileHandle } from "node:fs/promises";
 import { createServer } from "node:net";
-import { AimError, messageOf } from "../errors.ts";
+import { AimError, messageOf, codeOf } from "../errors.ts";
 import type { ReplicaExit } from "./driver.ts";
 import type { ProcessStat, ProcessTable } from "./process-table.ts";
 
@@ -42,7 +42,7 @@ export async function spawnDetached(command: Command, table: ProcessTable): Prom
     await once(child, "spawn");
     return { pid, stat, exited };
   } catch (error) {
-    const why = isCode(error, "ENOENT") ? "there is no such program; check the recipe and PATH" : messageOf(error);
+    const why = codeOf(error) === "ENOENT" ? "there is no such program; check the recipe and PATH" : messageOf(error);
     throw new AimError("runtime_failed", `cannot run ${program}: ${why}`, { cause: error });
   }
 }
@@ -63,8 +63,4 @@ export async function freePort(host: string, taken: ReadonlySet<number>): Promis
 /** The kernel does not tell a parent why its child was killed, so that memory was short is never claimed here. */
 function toExit(code: number | null, signal: NodeJS.Signals | null): ReplicaExit {
   return { code: code ?? undefined, ...(signal !== null && { signal }), outOfMemory: false };
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }

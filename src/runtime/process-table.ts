@@ -1,4 +1,5 @@
 // The operating system's processes, read from /proc: parsing, and reads that take "it is gone" for an answer.
+import { codeOf } from "../errors.ts";
 import { readFileSync } from "node:fs";
 import { access, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -119,7 +120,6 @@ export async function inBatches<T, R>(items: readonly T[], read: (item: T) => Pr
 
 /** Ended meanwhile, or not ours to look at. */
 function undefinedIfGone(error: unknown): undefined {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
+  if (["ENOENT", "ESRCH", "EACCES", "EPERM"].includes(codeOf(error) ?? "")) return undefined;
   throw error;
 }

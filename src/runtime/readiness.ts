@@ -1,7 +1,7 @@
 // Whether a replica can serve: its health, the name it serves and, where asked for, one generated token.
 import { Agent } from "undici";
 import type { Readiness } from "../catalog/launch-spec.ts";
-import { AimError } from "../errors.ts";
+import { AimError, codeOf, messageOf } from "../errors.ts";
 import { deadline, sleep, type Clock } from "../lib/clock.ts";
 
 /** `final`: asking again will not help, since whoever answers there is not the replica that was started. */
@@ -164,9 +164,8 @@ function notOk(path: string, answer: Answer): ProbeResult {
 
 function describeFailure(error: unknown): string {
   if (error instanceof AimError) return error.message;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "ECONNREFUSED") return "still loading: it does not listen yet";
-  return `still loading: ${error instanceof Error ? error.message || code : String(error)}`;
+  if (codeOf(error) === "ECONNREFUSED") return "still loading: it does not listen yet";
+  return `still loading: ${codeOf(error) ?? messageOf(error)}`;
 }
 
 function parseJson(text: string): unknown {

@@ -1,4 +1,5 @@
 // The log: pino, JSON lines; pretty on a terminal. Messages are constant sentences, values are fields.
+import { codeOf } from "../errors.ts";
 import { writeSync } from "node:fs";
 import { pino, type DestinationStream, type Logger } from "pino";
 
@@ -57,7 +58,7 @@ function tryWrite(fd: number, bytes: Buffer): number | "failed" {
   try {
     return writeSync(fd, bytes);
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EAGAIN" ? 0 : "failed";
+    return codeOf(error) === "EAGAIN" ? 0 : "failed";
   }
 }
 
