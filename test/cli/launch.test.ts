@@ -140,7 +140,7 @@ describe("a launch that fails", () => {
     expect({ code, stdout }).toEqual({ code: 7, stdout: "" });
     const [hint, reason, ...log] = stderr.trimEnd().split("\n").reverse();
     expect(reason).toBe("aim-engine: demo-1 did not start: out_of_memory: HIP out of memory");
-    expect(hint).toContain("more GPUs");
+    expect(hint).toContain("aim-engine logs demo-1");
     expect(log.slice(0, 20).reverse()).toEqual(lines.slice(-20).map((line) => `  ${line}`));
     expect(log[20]).toContain("failed");
   });
@@ -153,7 +153,7 @@ describe("a launch that fails", () => {
     expect(code).toBe(7);
     expect(stderr).toMatch(/ {2}last 30\n[^]* {2}last 49\naim-engine: demo-1 did not start: exited with code 3\n/);
     expect(stderr).not.toContain("last 29\n");
-    expect(stderr).toMatch(/\nMore: aim-engine events\n$/);
+    expect(stderr).toMatch(/\nMore of its output: aim-engine logs demo-1\n$/);
   });
 
   it("says so when somebody stopped it", async () => {

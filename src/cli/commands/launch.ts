@@ -10,7 +10,6 @@ import { formatSeconds, formatState } from "../format.ts";
 import type { Io } from "../io.ts";
 import { Progress } from "../progress.ts";
 import { withGateway, type Session } from "../session.ts";
-import { startHint } from "../start-hints.ts";
 import { suggestName } from "../unknown-name.ts";
 
 export interface LaunchOptions {
@@ -106,8 +105,8 @@ async function stay(io: Io, session: Session, start: Start): Promise<ExitCode> {
 async function failure(session: Session, name: string, start: FailedStart): Promise<CliError> {
   const lines = start.lastLines ?? (await readLog(session, name));
   for (const line of lines.slice(-LOG_LINES)) await session.terminal.note(`  ${line}`);
-  const more = start.lastLines === undefined ? `logs ${name} --tail 1000` : "events";
-  const hint = startHint(start.reason) ?? `More: aim-engine ${more}`;
+  // What to do is part of the reason, from where the cause is known.
+  const hint = `More of its output: aim-engine logs ${name}`;
   return new CliError(EXIT.startFailed, `${name} did not start: ${start.reason}`, { hint });
 }
 
