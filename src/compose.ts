@@ -1,20 +1,14 @@
 // The composition root: configuration in, a running gateway out. Wiring only; the one place that names concrete drivers.
 import { createAdminRoutes } from "./admin/routes.ts";
-import type { ControlView } from "./admin/view.ts";
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import type { RuntimeName } from "./catalog/recipe.ts";
+import { controlSettings, gatewaySettings } from "./compose-settings.ts";
+import { controlView, modelDirectory } from "./compose-views.ts";
 import { isLoopback, type Config } from "./config.ts";
-import {
-  startControlPlane,
-  type ControlPlane,
-  type ControlPlaneDeps,
-  type ControlPlaneSettings,
-} from "./control/plane.ts";
+import { startControlPlane, type ControlPlaneDeps } from "./control/plane.ts";
 import type { Status } from "./control/status.ts";
 import { createApp } from "./gateway/app.ts";
-import type { GatewaySettings } from "./gateway/deps.ts";
 import { loopbackHosts } from "./gateway/hosts.ts";
-import type { ModelCard, ModelDirectory } from "./gateway/pool.ts";
 import { bindPort, type BoundPort } from "./gateway/server.ts";
 import { systemClock } from "./lib/clock.ts";
 import { runAll } from "./lib/run-all.ts";
@@ -40,11 +34,7 @@ export interface System {
 }
 
 const clock = systemClock;
-const RECONCILE_EVERY_MS = 10_000;
 const READINESS_EVERY_MS = 200;
-const FIRST_HEARTBEAT_MS = 500;
-const HEARTBEAT_MS = 10_000;
-const PROGRESS_MS = 2_000;
 /** For the last words to those whose requests are cut. */
 const LAST_WORDS_MS = 1_000;
 
@@ -92,7 +82,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
   const cutting = new AbortController();
   const app = createApp({
     pool: control.pool,
-    directory: modelDirectory(catalog, control.status),
+    directory: modelDirectory(catalog, control.status, clock),
     resolve: (name) => modelOf(catalog.resolve(name)),
     nearest: (name) => catalog.nearest(name),
     admin: createAdminRoutes({
@@ -169,72 +159,6 @@ function engineKnowledge(probe: ReadinessProbe): ControlPlaneDeps["engines"] {
     parseProgress,
     diagnose: classifyFailure,
   };
-}
-
-function controlSettings(config: Config): ControlPlaneSettings {
-  const { installation, keepAlive, runtime, maxHold, startTimeout, stopGrace, docker, images } = config;
-  const runtimes = [
-    { name: "docker", onExit: docker.onExit },
-    { name: "process", onExit: config.process.onExit },
-  ] as const;
-  return {
-    installation,
-    keepAliveMs: keepAlive,
-    defaultRuntime: runtime,
-    maxHoldMs: maxHold,
-    waiters: { maxPerModel: config.maxWaiting, maxBytes: config.maxWaitingBytes },
-    launch: {
-      images,
-      startTimeoutMs: startTimeout,
-      stopGraceMs: stopGrace,
-      shmBytes: docker.shm,
-      env: config.env,
-      self: [process.execPath, `${import.meta.dirname}/main.ts`],
-    },
-    reconcileEveryMs: RECONCILE_EVERY_MS,
-    keepOnExit: new Set(runtimes.filter(({ onExit }) => onExit === "keep").map(({ name }) => name)),
-  };
-}
-
-function gatewaySettings(config: Config): GatewaySettings {
-  return {
-    maxBodyBytes: config.maxBody,
-    maxHoldMs: config.maxHold,
-    maxStreamHoldMs: config.maxStreamHold,
-    firstHeartbeatMs: FIRST_HEARTBEAT_MS,
-    heartbeatMs: HEARTBEAT_MS,
-    progressMs: PROGRESS_MS,
-    connectTimeoutMs: config.timeouts.connect,
-    firstByteTimeoutMs: config.timeouts.firstByte,
-    idleTimeoutMs: config.timeouts.idle,
-  };
-}
-
-function controlView({ status, operator }: ControlPlane): ControlView {
-  return {
-    models: () => status.models(),
-    recipes: () => status.recipes(),
-    replicas: () => status.replicas(),
-    gpus: () => status.gpus(),
-    runtimes: () => status.runtimes(),
-    problems: () => status.problems(),
-    launch: (request, signal) => operator.launch(request, signal),
-    stop: (name, options, signal) => operator.stop(name, options, signal),
-    logs: (name, options, signal) => operator.logs(name, options, signal),
-  };
-}
-
-function modelDirectory(catalog: Catalog, status: Status): ModelDirectory {
-  const createdAt = Math.floor(clock.wallNow() / 1000);
-  const list = (): readonly ModelCard[] =>
-    status.models().map(({ model, aliases, status: state, publicReason }) => ({
-      id: model,
-      aliases,
-      status: state,
-      createdAt,
-      ...(publicReason === undefined ? {} : { reason: publicReason }),
-    }));
-  return { list, find: (name) => list().find((card) => card.id === catalog.resolve(name)) };
 }
 
 function modelOf(model: string | undefined): { readonly model: string } | undefined {

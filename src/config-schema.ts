@@ -56,7 +56,10 @@ export const configSchema = z.strictObject({
     .union([z.string(), z.array(z.string())])
     .default("recipes")
     .describe("Folder of recipes, or several."),
-  stateDir: z.string().default(".aim-engine").describe("Caches that may be deleted."),
+  stateDir: z
+    .string()
+    .default(".aim-engine")
+    .describe("Folder for files of its own; it may be deleted while the gateway is stopped."),
   logDir: z.string().optional().describe("Output of replicas; `logs` in stateDir unless given."),
   keepAlive: duration.prefault("5m").describe("Idle time before a model is unloaded, for recipes that say nothing."),
   maxHold: duration.prefault("10m").describe("Longest wait for a model of a request that is not streamed."),

@@ -62,3 +62,10 @@ export interface Profile {
   readonly env: Readonly<Record<string, string>>;
   readonly isDefault: boolean;
 }
+
+/** The context length that the recipe gives its engine; undefined where the model's own decides. */
+export function maxModelLenOf({ profiles }: Recipe): number | undefined {
+  const args = profiles.find((profile) => profile.isDefault)?.args ?? [];
+  const value = Number(args[args.indexOf("--max-model-len") + 1]);
+  return args.includes("--max-model-len") && Number.isSafeInteger(value) ? value : undefined;
+}

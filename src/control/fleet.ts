@@ -82,7 +82,7 @@ export class Fleet {
     else if (replica.state === "ready") this.#hooks.onIdle(replica.idleSince + this.keepAliveMs(replica));
   }
 
-  /** Called by the lease: no connection to the replica could be made, or it broke. */
+  /** Called by the lease: no connection to the replica could be made. */
   suspect(replica: Replica, why: string): void {
     if (replica.state === "ready") this.setResponsive(replica, why);
     this.#hooks.onSuspect(replica.identity.runtime);

@@ -1,4 +1,4 @@
-// Everything that happens to a replica, told once: as a log line, an event and a metric.
+// Everything that happens to a replica, told in one place: as a log line, an event and a metric.
 import type { Clock } from "../lib/clock.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";

@@ -1,6 +1,7 @@
 // Reads a request body once, whole and bounded, before anything is spent on the request.
 import type { IncomingMessage } from "node:http";
 import { AimError } from "../errors.ts";
+import { formatDuration } from "../lib/units.ts";
 
 const FIRST_CHUNKED_BYTES = 16 * 1024;
 
@@ -52,4 +53,9 @@ function tooLarge(maxBytes: number): AimError {
 /** The client left; not a failure of anyone's. */
 export function clientGone(): AimError {
   return new AimError("client_closed_request", "the client closed the connection");
+}
+
+/** It is still there, but has read nothing for so long that its answer is given up. */
+export function clientStuck(limitMs: number): AimError {
+  return new AimError("client_closed_request", `the client read nothing for ${formatDuration(limitMs)}`);
 }

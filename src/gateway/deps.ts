@@ -44,7 +44,7 @@ export interface GatewaySettings {
   /** How often to look whether there is something new to say. */
   readonly progressMs: number;
   readonly connectTimeoutMs: number;
-  /** From the connection to the first byte of the answer's body; a whole generation where it is not streamed. */
+  /** From the request to the first byte of the answer's body; a whole generation where it is not streamed. */
   readonly firstByteTimeoutMs: number;
   /** Longest silence within an answer, of the backend or of a client that does not read. */
   readonly idleTimeoutMs: number;

@@ -6,7 +6,7 @@ import type { Dispatcher } from "undici";
 import type { AimError } from "../errors.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { backendError, badAnswer, badHeader, brokenOff, isUnsendable, silent } from "./backend-error.ts";
-import { clientGone } from "./body.ts";
+import { clientStuck } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { responseHeaders } from "./headers.ts";
 import { isEventStream } from "./reply.ts";
@@ -131,7 +131,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const limit = this.#exchange.reply.begun ? idleTimeoutMs : firstByteTimeoutMs;
     const left = this.#movedAt + limit - this.#clock.now();
     if (left > 0) this.#watch = this.#clock.setTimer(left, () => this.#checkProgress());
-    else if (this.#controller?.paused === true) this.#stop(clientGone());
+    else if (this.#controller?.paused === true) this.#stop(clientStuck(limit));
     else this.#break(silent(limit));
   }
 

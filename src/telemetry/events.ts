@@ -1,7 +1,7 @@
 // What happened, for people: a bounded ring of events and those who follow it.
 import type { Clock } from "../lib/clock.ts";
 
-/** `type` is noun:phase or noun:phase:outcome, e.g. "replica:start:failed". */
+/** `type` is noun:phase or noun:phase:outcome, e.g. "replica:ready", "replica:failed:cause". */
 export interface EngineEvent {
   /** Rises by one per event. */
   readonly id: number;

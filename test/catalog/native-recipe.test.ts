@@ -1,9 +1,17 @@
 // Our own recipe format: what a file means, and what is refused.
 import { describe, expect, it } from "vitest";
+import { maxModelLenOf } from "../../src/catalog/recipe.ts";
 import { recipeJsonSchema } from "../../src/catalog/recipe-schema.ts";
 import { problemsOf, recipeOf } from "./read.ts";
 
 const minimal = "model: acme/tiny\nengine: vllm\nprofiles:\n  1_gpu: {}\n";
+
+describe("the context length", () => {
+  it("is what the default profile gives its engine, and unknown otherwise", () => {
+    expect(maxModelLenOf(recipeOf(`${minimal}args: { --max-model-len: 8192 }\n`))).toBe(8192);
+    expect(maxModelLenOf(recipeOf(minimal))).toBeUndefined();
+  });
+});
 
 describe("a recipe in our format", () => {
   it("takes its id from the file name and has modest defaults", () => {

@@ -1,0 +1,48 @@
+// The configuration in the shapes that the parts ask for.
+import type { Config } from "./config.ts";
+import type { ControlPlaneSettings } from "./control/plane.ts";
+import type { GatewaySettings } from "./gateway/deps.ts";
+
+const RECONCILE_EVERY_MS = 10_000;
+const FIRST_HEARTBEAT_MS = 500;
+const HEARTBEAT_MS = 10_000;
+const PROGRESS_MS = 2_000;
+
+export function controlSettings(config: Config): ControlPlaneSettings {
+  const { installation, keepAlive, runtime, maxHold, startTimeout, stopGrace, docker, images } = config;
+  const runtimes = [
+    { name: "docker", onExit: docker.onExit },
+    { name: "process", onExit: config.process.onExit },
+  ] as const;
+  return {
+    installation,
+    keepAliveMs: keepAlive,
+    defaultRuntime: runtime,
+    maxHoldMs: maxHold,
+    waiters: { maxPerModel: config.maxWaiting, maxBytes: config.maxWaitingBytes },
+    launch: {
+      images,
+      startTimeoutMs: startTimeout,
+      stopGraceMs: stopGrace,
+      shmBytes: docker.shm,
+      env: config.env,
+      self: [process.execPath, `${import.meta.dirname}/main.ts`],
+    },
+    reconcileEveryMs: RECONCILE_EVERY_MS,
+    keepOnExit: new Set(runtimes.filter(({ onExit }) => onExit === "keep").map(({ name }) => name)),
+  };
+}
+
+export function gatewaySettings(config: Config): GatewaySettings {
+  return {
+    maxBodyBytes: config.maxBody,
+    maxHoldMs: config.maxHold,
+    maxStreamHoldMs: config.maxStreamHold,
+    firstHeartbeatMs: FIRST_HEARTBEAT_MS,
+    heartbeatMs: HEARTBEAT_MS,
+    progressMs: PROGRESS_MS,
+    connectTimeoutMs: config.timeouts.connect,
+    firstByteTimeoutMs: config.timeouts.firstByte,
+    idleTimeoutMs: config.timeouts.idle,
+  };
+}
