@@ -28,6 +28,9 @@ interface Task {
   readonly ended: Promise<void>;
 }
 
+/** Before an effect that broke its contract is tried again. */
+const BROKEN_PAUSE_MS = 5_000;
+
 export class Controller {
   readonly #deps: ControllerDeps;
   readonly #tasks = new Map<Replica, Task>();
@@ -159,6 +162,10 @@ export class Controller {
     if (replica.state === "draining" && replica.inFlight === 0) {
       fleet.stop(replica, replica.stopCause ?? "stopped", replica.reason);
     }
+    if (replica.state === "pulling" || replica.state === "starting") {
+      // Only a launch that broke its contract leaves a replica here.
+      fleet.stop(replica, "failed", "its start broke off");
+    }
     if (replica.state === "pending") this.#run(replica, "bring up", (signal) => launcher.launch(replica, signal));
     else if (replica.state === "loading") this.#run(replica, "bring up", (signal) => launcher.resume(replica, signal));
     else if (replica.state === "stopping" || replica.state === "failed") {
@@ -168,12 +175,19 @@ export class Controller {
 
   #run(replica: Replica, kind: Task["kind"], effect: (signal: AbortSignal) => Promise<void>): void {
     const abort = new AbortController();
-    const ended = effect(abort.signal)
-      .catch((error: unknown) => this.#onBroken(replica, error))
-      .then(() => {
-        this.#tasks.delete(replica);
-        this.#schedule();
-      });
+    const again = (delayMs: number) => {
+      this.#tasks.delete(replica);
+      if (delayMs === 0) this.#schedule();
+      else this.#wakeAt(this.#deps.clock.now() + delayMs);
+    };
+    const ended = effect(abort.signal).then(
+      () => again(0),
+      (error: unknown) => {
+        this.#onBroken(replica, error);
+        // Its state still calls for the effect: at once would be for ever.
+        again(BROKEN_PAUSE_MS);
+      },
+    );
     this.#tasks.set(replica, { kind, abort, ended });
   }
 

@@ -139,7 +139,10 @@ export class Launcher {
   }
 
   async #fail(replica: Replica, cause: unknown): Promise<void> {
-    const failure = await this.#postMortem(replica, cause);
+    // Whatever goes wrong with finding out why, the replica has failed, and its place has to become free.
+    const failure = await this.#postMortem(replica, cause).catch((error: unknown) =>
+      failureOf(new Error("finding out why it ended failed", { cause: error }), replica.model, []),
+    );
     // While the logs were read somebody else may have decided to stop it.
     if (!isLeaving(replica.state) && replica.state !== "gone") this.#deps.fleet.fail(replica, failure);
     else if (replica.state === "draining") this.#deps.fleet.fail(replica, failure);

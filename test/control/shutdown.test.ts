@@ -57,7 +57,7 @@ describe("a gateway that shuts down", () => {
 });
 
 describe("a fault in finding out why a replica ended", () => {
-  it("is logged, and the replica gets no new requests", async () => {
+  it("is logged, and the replica is replaced all the same", async () => {
     const errors: string[] = [];
     const logger = pino({ level: "error" }, { write: (line: string) => void errors.push(line) });
     const diagnose = () => {
@@ -69,6 +69,38 @@ describe("a fault in finding out why a replica ended", () => {
     rig.world.exit("tiny-1", { code: 1, outOfMemory: false });
     await rig.clock.advance(1_000);
     expect(errors.join()).toContain("a fault of ours");
-    expect(rig.plane.fleet.replicas.find("tiny-1")?.hasRoom).toBe(false);
+    expect(rig.states()).toEqual([]);
+    const next = rig.request("tiny");
+    await rig.clock.advance(5_000);
+    expect(next.outcome).toBe("served");
+  });
+});
+
+describe("an effect that breaks its contract", () => {
+  function makeBroken() {
+    const errors: string[] = [];
+    const logger = pino({ level: "error" }, { write: (line: string) => void errors.push(line) });
+    const rig = new Rig({ recipes: [makeRecipe()], logger });
+    rig.world.startFaults.push(new Error("no such device"));
+    const { fleet } = rig.plane;
+    const fail = fleet.fail.bind(fleet);
+    let calls = 0;
+    fleet.fail = (replica, failure) => {
+      calls += 1;
+      if (calls === 1) throw new Error("a fault of ours");
+      fail(replica, failure);
+    };
+    return { rig, errors };
+  }
+
+  it("is logged, and its replica is taken down after a pause, so that the next one can serve", async () => {
+    const { rig, errors } = makeBroken();
+    const request = rig.request("tiny");
+    await rig.clock.advance(1_000);
+    expect(errors.join()).toContain("an effect broke its contract");
+    expect(rig.states()).toEqual(["tiny-1 starting"]);
+    await rig.clock.advance(20_000);
+    expect(request.outcome).toBe("served");
+    expect(rig.states()).toEqual(["tiny-2 ready"]);
   });
 });
