@@ -9,7 +9,7 @@ import type { ReplicaExit, RuntimeDriver, StartPhase } from "../runtime/driver.t
 import type { Estimates } from "./estimates.ts";
 import type { ReplicaFailure } from "./failures.ts";
 import type { Fleet } from "./fleet.ts";
-import { isLeaving, type Replica } from "./replica.ts";
+import type { Replica } from "./replica.ts";
 
 export interface LauncherDeps {
   readonly clock: Clock;
@@ -144,8 +144,7 @@ export class Launcher {
       failureOf(new Error("finding out why it ended failed", { cause: error }), replica.model, []),
     );
     // While the logs were read somebody else may have decided to stop it.
-    if (!isLeaving(replica.state) && replica.state !== "gone") this.#deps.fleet.fail(replica, failure);
-    else if (replica.state === "draining") this.#deps.fleet.fail(replica, failure);
+    if (!["stopping", "failed", "gone"].includes(replica.state)) this.#deps.fleet.fail(replica, failure);
   }
 
   async #postMortem(replica: Replica, cause: unknown): Promise<ReplicaFailure> {

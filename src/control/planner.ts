@@ -7,13 +7,7 @@ import { refusal } from "./failures.ts";
 import { Ledger, offersOf } from "./ledger.ts";
 import { isLeaving, isStarting, type StopCause } from "./replica.ts";
 import { isIdle, makeRoom, reasonToStop, type Room } from "./room.ts";
-import {
-  keepAliveOf,
-  type Demand,
-  type FleetSnapshot,
-  type ReplicaSnapshot,
-  type RuntimeSnapshot,
-} from "./snapshot.ts";
+import { keepAliveOf, runtimeOf, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
 export type Action =
   | {
@@ -181,18 +175,14 @@ class Draft {
   /** Before a runtime was listed once, what runs there is unknown, and nothing may be started in its stead. */
   #isKnown(recipes: readonly Recipe[]): boolean {
     return recipes.every((recipe) => {
-      const runtime = this.#runtimeOf(recipe);
+      const runtime = runtimeOf(this.#snapshot, recipe);
       return runtime === undefined || runtime.known || runtime.unavailable !== undefined;
     });
   }
 
-  #runtimeOf(recipe: Recipe): RuntimeSnapshot | undefined {
-    return this.#snapshot.runtimes.get(recipe.runtime ?? this.#snapshot.defaultRuntime);
-  }
-
   /** A runtime that is away may come back; anything else needs an operator. */
   #unavailable(recipes: readonly Recipe[], message: string): AimError {
-    const isAway = recipes.some((recipe) => this.#runtimeOf(recipe)?.unavailable !== undefined);
+    const isAway = recipes.some((recipe) => runtimeOf(this.#snapshot, recipe)?.unavailable !== undefined);
     return isAway
       ? new AimError("runtime_unavailable", message, { retryAfterMs: RUNTIME_RETRY_MS })
       : new AimError("model_unavailable", message);

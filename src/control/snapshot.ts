@@ -57,6 +57,14 @@ export interface RuntimeSnapshot {
   readonly gpus: readonly Gpu[];
 }
 
+/** The runtime that a recipe's replicas run on, as it is now; undefined when it is not set up here. */
+export function runtimeOf(
+  { runtimes, defaultRuntime }: Pick<FleetSnapshot, "runtimes" | "defaultRuntime">,
+  recipe: Recipe,
+): RuntimeSnapshot | undefined {
+  return runtimes.get(recipe.runtime ?? defaultRuntime);
+}
+
 /** What a replica tells about itself. */
 export function snapshotOf(replica: Replica): Omit<ReplicaSnapshot, "waiting" | "keepAliveMs"> {
   return {

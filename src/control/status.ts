@@ -1,11 +1,13 @@
 // The fleet in words and plain data, for clients and operators. Reads, never changes.
 import type { Catalog } from "../catalog/catalog.ts";
+import type { Recipe } from "../catalog/recipe.ts";
 import { select, type Selection } from "../catalog/select.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Fleet } from "./fleet.ts";
 import { Ledger, offersOf } from "./ledger.ts";
 import type { Replica } from "./replica.ts";
+import { runtimeOf, type FleetSnapshot } from "./snapshot.ts";
 
 export type ModelState = "cold" | "starting" | "ready" | "failed" | "unavailable";
 
@@ -24,6 +26,8 @@ export interface ModelStatus {
   readonly inFlight: number;
   readonly waiting: number;
 }
+
+type StateOfModel = Pick<ModelStatus, "status" | "reason" | "publicReason" | "lastLines">;
 
 export interface ReplicaStatus {
   readonly name: string;
@@ -68,14 +72,17 @@ export class Status {
   }
 
   models(): readonly ModelStatus[] {
-    const selections = this.#selections();
+    const snapshot = this.#fleet.snapshot();
+    const offers = offersOf(snapshot, new Ledger(snapshot));
     return this.#catalog.models().map(({ model, aliases }) => {
       const replicas = this.#fleet.replicas.ofModel(model);
+      const recipes = this.#catalog.recipesFor(model);
+      const selection = select(recipes, { model }, offers, snapshot.defaultRuntime);
       return {
         model,
         aliases,
-        ...this.#stateOf(model, replicas, selections(model)),
-        recipes: this.#catalog.recipesFor(model).map((recipe) => recipe.id),
+        ...(this.#presentState(replicas) ?? this.#absentState(recipes, selection, snapshot)),
+        recipes: recipes.map((recipe) => recipe.id),
         replicas: replicas.length,
         inFlight: replicas.reduce((sum, replica) => sum + replica.inFlight, 0),
         waiting: this.#fleet.demand.waiting(model),
@@ -189,37 +196,24 @@ export class Status {
       metrics.gpus.set({ gpu: gpu.id, model: gpu.model ?? "" }, gpu.model === undefined ? 0 : 1);
   }
 
-  #stateOf(
-    model: string,
-    replicas: readonly Replica[],
-    selection: Selection,
-  ): Pick<ModelStatus, "status" | "reason" | "publicReason" | "lastLines"> {
+  #presentState(replicas: readonly Replica[]): StateOfModel | undefined {
     if (replicas.some((replica) => replica.isServing)) return { status: "ready" };
     const starting = replicas.find((replica) => replica.isStarting);
-    if (starting !== undefined) return { status: "starting", reason: starting.reason, publicReason: starting.reason };
-    const failure = this.#catalog.recipesFor(model).flatMap((recipe) => this.#fleet.lastFailure(recipe.id) ?? [])[0];
+    if (starting === undefined) return undefined;
+    return { status: "starting", reason: starting.reason, publicReason: starting.reason };
+  }
+
+  #absentState(recipes: readonly Recipe[], selection: Selection, snapshot: FleetSnapshot): StateOfModel {
+    const failure = recipes.flatMap((recipe) => this.#fleet.lastFailure(recipe.id) ?? [])[0];
     if (failure !== undefined) {
       const { message, advice, lastLines } = failure;
       return { status: "failed", reason: `${message}: ${advice}`, publicReason: message, lastLines };
     }
     if (selection.kind === "selected") return { status: "cold" };
-    return { status: "unavailable", reason: selection.why, publicReason: this.#publicly(model, selection.why) };
-  }
-
-  /** Why a runtime is away names sockets and paths, which are nobody's business but the operator's. */
-  #publicly(model: string, why: string): string {
-    const runtimes = this.#fleet.runtimes();
-    const isAway = this.#catalog
-      .recipesFor(model)
-      .some(({ runtime }) => runtimes.get(runtime ?? this.#fleet.snapshot().defaultRuntime)?.unavailable !== undefined);
-    return isAway ? "its runtime is not available" : why;
-  }
-
-  /** What would be chosen for each model now; one look at the fleet serves them all. */
-  #selections(): (model: string) => Selection {
-    const snapshot = this.#fleet.snapshot();
-    const offers = offersOf(snapshot, new Ledger(snapshot));
-    return (model) => select(this.#catalog.recipesFor(model), { model }, offers, snapshot.defaultRuntime);
+    // Why a runtime is away names sockets and paths, which are nobody's business but the operator's.
+    const isAway = recipes.some((recipe) => runtimeOf(snapshot, recipe)?.unavailable !== undefined);
+    const publicReason = isAway ? "its runtime is not available" : selection.why;
+    return { status: "unavailable", reason: selection.why, publicReason };
   }
 
   #idleUntil(replica: Replica): string | undefined {
