@@ -1,6 +1,7 @@
 // The keys of config.yaml, their meaning and their defaults. `docs/reference/config.md` is generated from this.
 import { z } from "zod";
 import { ENGINES } from "./catalog/recipe.ts";
+import { textAs } from "./lib/text-schema.ts";
 import { parseDuration, parseSize } from "./lib/units.ts";
 
 const DURATION = 'expected a duration such as "30s", "5m", "1h30m" or "forever"';
@@ -8,33 +9,10 @@ const SIZE = 'expected a size such as "512m" or "64g"';
 const ADDRESS = 'expected HOST:PORT such as "127.0.0.1:8000" or "[::1]:8000"';
 
 /** "5m", "1h30m", "forever" → milliseconds. */
-const duration = z.string(DURATION).transform((text, context) => {
-  const ms = parseDuration(text);
-  if (ms !== undefined) return ms;
-  context.addIssue({
-    code: "custom",
-    message: DURATION,
-  });
-  return z.NEVER;
-});
-
+const duration = textAs(parseDuration, DURATION);
 /** "64g" → bytes. */
-const size = z.string(SIZE).transform((text, context) => {
-  const bytes = parseSize(text);
-  if (bytes !== undefined) return bytes;
-  context.addIssue({ code: "custom", message: SIZE });
-  return z.NEVER;
-});
-
-const address = z.string(ADDRESS).transform((text, context) => {
-  const parsed = parseListen(text);
-  if (parsed !== undefined) return parsed;
-  context.addIssue({
-    code: "custom",
-    message: ADDRESS,
-  });
-  return z.NEVER;
-});
+const size = textAs(parseSize, SIZE);
+const address = textAs(parseListen, ADDRESS);
 
 const onExit = z.enum(["keep", "stop"]);
 

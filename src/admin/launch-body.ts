@@ -2,17 +2,13 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { AimError } from "../errors.ts";
+import { textAs } from "../lib/text-schema.ts";
 import { parseDuration } from "../lib/units.ts";
 import type { LaunchRequest } from "./view.ts";
 
 const name = z.string().min(1).max(256);
 
-const duration = z.string().transform((text, context) => {
-  const ms = parseDuration(text);
-  if (ms !== undefined) return ms;
-  context.addIssue({ code: "custom", message: 'expected a duration such as "30m", "1h30m" or "forever"' });
-  return z.NEVER;
-});
+const duration = textAs(parseDuration, 'expected a duration such as "30m", "1h30m" or "forever"');
 
 const launchBody = z.strictObject({
   model: name,

@@ -1,5 +1,6 @@
 // The YAML of our own recipe format as a zod schema: what may be written, and the words that say so.
 import { z } from "zod";
+import { textAs } from "../lib/text-schema.ts";
 import { parseDuration, parseSize } from "../lib/units.ts";
 import { parsePrecision } from "./precision.ts";
 import { ENGINES, PRECISIONS, RUNTIMES } from "./recipe.ts";
@@ -19,12 +20,8 @@ export const RECIPE_ID = /^[a-z0-9][a-z0-9.-]{0,39}$/;
 export const RECIPE_ID_RULE = 'up to 40 lower-case letters, digits, "." and "-", beginning with a letter or digit';
 
 const word = z.string({ error: "expected text" }).min(1, { error: "expected text, found nothing" });
-const duration = z
-  .string({ error: DURATION })
-  .transform((text, context) => parsed(parseDuration(text), DURATION, context));
-const size = z
-  .string({ error: SIZE })
-  .transform((text, context) => parsed(parseSize(text) || undefined, SIZE, context));
+const duration = textAs(parseDuration, DURATION);
+const size = textAs((text) => parseSize(text) || undefined, SIZE);
 
 /** A number that its digits in the file determine; a longer one would come out changed. */
 export const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
@@ -60,9 +57,7 @@ const profileId = z.string().regex(/^(0|[1-9]\d?)_gpu$/, {
 });
 
 const PRECISION = `expected one of ${PRECISIONS.join(", ")}`;
-const precision = z
-  .string({ error: PRECISION })
-  .transform((text, context) => parsed(parsePrecision(text), PRECISION, context));
+const precision = textAs(parsePrecision, PRECISION);
 
 const resources = z.strictObject(
   {
@@ -135,10 +130,4 @@ export type RecipeDraft = z.output<typeof recipeSchema>;
 /** The JSON Schema of our recipe format, for editors. */
 export function recipeJsonSchema(): Record<string, unknown> {
   return { ...z.toJSONSchema(recipeSchema, { io: "input" }), title: "AIM Engine recipe" };
-}
-
-function parsed<T>(value: T | undefined, expected: string, context: z.core.$RefinementCtx): T {
-  if (value !== undefined) return value;
-  context.addIssue({ code: "custom", message: expected });
-  return z.NEVER;
 }

@@ -4,6 +4,7 @@ import { ENGINES, PRECISIONS, type RuntimeName } from "../catalog/recipe.ts";
 import type { SelectRequest } from "../catalog/select.ts";
 import { AimError } from "../errors.ts";
 import { deadline, type Clock } from "../lib/clock.ts";
+import { orAborted } from "../lib/or-aborted.ts";
 import { formatDuration } from "../lib/units.ts";
 import type { LogLine, LogOptions, RuntimeDriver } from "../runtime/driver.ts";
 import type { Fleet } from "./fleet.ts";
@@ -74,7 +75,8 @@ export class Operator {
     const { fleet, status } = this.#deps;
     const replicas = this.#named(name);
     for (const replica of replicas) fleet.stop(replica, "stopped", "an operator stopped it", options);
-    await untilAborted(Promise.all(replicas.map((replica) => replica.whenGone)), signal);
+    // The stop itself goes on when its caller leaves.
+    await orAborted(Promise.all(replicas.map((replica) => replica.whenGone)), signal);
     return replicas.map((replica) => status.replica(replica));
   }
 
@@ -166,17 +168,4 @@ function oneOf<T extends string>(known: readonly T[], text: string, param: strin
       param,
     });
   return found;
-}
-
-/** The stop itself goes on when its caller leaves. */
-async function untilAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Error("the caller left"));
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

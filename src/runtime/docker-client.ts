@@ -5,6 +5,7 @@ import { z } from "zod";
 import { AimError } from "../errors.ts";
 import { deadline, type Clock } from "../lib/clock.ts";
 import { explain, timedOut } from "./docker-errors.ts";
+import { orAborted } from "../lib/or-aborted.ts";
 
 export type { Docker };
 
@@ -141,22 +142,6 @@ export function ask(docker: Docker, path: string, signal: AbortSignal): Promise<
       error === null ? resolve(answer) : reject(error),
     );
   });
-}
-
-/**
- * Settles with `work`, or rejects with the signal's reason. docker-modem never settles when an answer is cut in the
- * middle, so nothing waits for it alone.
- */
-export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }
 
 async function* explaining(

@@ -1,6 +1,7 @@
 // The network replicas are attached to: made when it is missing, left in place when we leave.
 import { LABELS } from "../catalog/launch-spec.ts";
-import { LIMITS, ask, orAborted, type DockerClient } from "./docker-client.ts";
+import { LIMITS, ask, type DockerClient } from "./docker-client.ts";
+import { orAborted } from "../lib/or-aborted.ts";
 import { statusOf } from "./docker-errors.ts";
 
 /** The one every Docker Engine has. */

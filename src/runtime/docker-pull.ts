@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { AimError } from "../errors.ts";
 import { deadline, type Clock } from "../lib/clock.ts";
-import { LIMITS, ask, orAborted, type DockerClient } from "./docker-client.ts";
+import { LIMITS, ask, type DockerClient } from "./docker-client.ts";
+import { orAborted } from "../lib/or-aborted.ts";
 import { statusOf } from "./docker-errors.ts";
 import { readJsonLines } from "./docker-json-lines.ts";
 import { classifyFailure } from "./progress.ts";
