@@ -84,7 +84,7 @@ export class Operator {
   logs(name: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
     const lastLines = this.#lastLinesOf(name);
     const replica = lastLines === undefined ? this.#named(name)[0] : undefined;
-    if (lastLines !== undefined) return linesOf(lastLines.slice(-options.tail));
+    if (lastLines !== undefined) return linesOf(options.tail === 0 ? [] : lastLines.slice(-options.tail));
     if (replica === undefined) throw notRunning(name);
     const driver = this.#deps.drivers.get(replica.identity.runtime);
     if (replica.ref === undefined || driver === undefined) {

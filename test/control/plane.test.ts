@@ -318,6 +318,23 @@ describe("launch and stop", () => {
     expect(rig.states()).toEqual([]);
   });
 
+  it.each([
+    [0, 0],
+    [1, 1],
+    [100, 4],
+  ])("logs of what failed and is gone are its last words: %i asked for, %i given", async (tail, given) => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    rig.request("tiny");
+    await rig.clock.advance(500);
+    rig.world.exit("tiny-1", { code: 1, outOfMemory: false });
+    await rig.clock.advance(2_000);
+    for (const name of ["tiny", "tiny-1"]) {
+      const lines: string[] = [];
+      for await (const { text } of rig.plane.operator.logs(name, { follow: false, tail }, never)) lines.push(text);
+      expect(lines).toHaveLength(given);
+    }
+  });
+
   it("names what exists when a name is unknown", async () => {
     const rig = new Rig({ recipes: [makeRecipe()] });
     await expect(rig.plane.operator.stop("tinny", { force: false }, never)).rejects.toThrow(/did you mean tiny\?/);
