@@ -83,10 +83,10 @@ const DOORS: readonly Door[] = [
     open: ["gateway/", "runtime/readiness", "cli/client"],
     why: "outgoing HTTP has three doors, each with its own Agent",
   },
-  { world: "dockerode", open: ["runtime/docker"], why: "only the docker driver speaks to the Docker Engine" },
+  { world: "dockerode", open: ["runtime/docker/"], why: "only the docker driver speaks to the Docker Engine" },
   {
     world: "node:child_process",
-    open: ["runtime/process", "sim/"],
+    open: ["runtime/process/", "sim/"],
     why: "only the process driver starts programs, and the sim engine a child of its own",
   },
   { world: "node:timers", open: ["lib/"], why: "time comes in through lib/clock" },

@@ -5,7 +5,7 @@ import { describe } from "vitest";
 import { LABELS, LABEL_SCHEMA, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
 import { messageOf } from "../../src/errors.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { DockerDriver, type DockerDriverOptions } from "../../src/runtime/docker.ts";
+import { DockerDriver, type DockerDriverOptions } from "../../src/runtime/docker/driver.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
 import { ensureStandInImage } from "./stand-in-image.ts";
 

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { LABELS, LABEL_SCHEMA, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { ProcessDriver, type ProcessDriverOptions } from "../../src/runtime/process.ts";
+import { ProcessDriver, type ProcessDriverOptions } from "../../src/runtime/process/driver.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
 
 const SIM = new URL("../../src/sim/main.ts", import.meta.url).pathname;

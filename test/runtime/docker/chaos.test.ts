@@ -1,0 +1,326 @@
+// The docker driver behind a socket that delays, drops, cuts and garbles.
+import { chmod, link, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { type AimError, isAimError } from "../../../src/errors.ts";
+import { LIMITS } from "../../../src/runtime/docker/client.ts";
+import { DockerDriver } from "../../../src/runtime/docker/driver.ts";
+import type { StartPhase } from "../../../src/runtime/driver.ts";
+import { silentLogger } from "../../../src/telemetry/logger.ts";
+import { startChaosSocket, type ChaosSocket } from "../../support/chaos-socket.ts";
+import { FakeClock } from "../../support/clock.ts";
+import { describeWithDocker, makeDockerRig, SOCKET, type DockerRig } from "../../support/docker.ts";
+import { until } from "../../support/until.ts";
+
+const never = new AbortController().signal;
+const CREATE = /^POST \S*\/containers\/create/;
+const START = /^POST \S*\/containers\/\w+\/start/;
+const PULL = /^POST \S*\/images\/create/;
+
+async function failureOf(work: Promise<unknown>): Promise<AimError> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (isAimError(error)) return error;
+  throw new Error("it did not fail with an AimError", { cause: error });
+}
+
+describeWithDocker("the docker driver on a bad connection", () => {
+  let rig: DockerRig;
+  let chaos: ChaosSocket;
+  let driver: DockerDriver;
+
+  beforeAll(async () => {
+    rig = await makeDockerRig();
+  });
+  beforeEach(async () => {
+    chaos = await startChaosSocket(SOCKET);
+    driver = rig.makeDriver({ socketPath: chaos.socketPath });
+  });
+  afterEach(async () => {
+    await driver.close();
+    await chaos.close();
+    await rig.removeAll();
+  });
+
+  const start = () => driver.start(rig.spec(), () => {}, never);
+  const containers = () => rig.docker.listContainers({ all: true, filters: { name: [rig.installation] } });
+
+  it.each([
+    ["create", CREATE],
+    ["start", START],
+  ])("settles a lost answer to %s by looking, and runs one container", async (_, line) => {
+    chaos.inject(line, { kind: "drop answer" });
+    const ref = await start();
+    const [running, ...others] = await driver.list(never);
+    expect(running).toMatchObject({ ref, state: "running" });
+    expect(others).toEqual([]);
+  });
+
+  it("creates again when the request never arrived", async () => {
+    chaos.inject(CREATE, { kind: "drop request" });
+    const ref = await start();
+    expect((await driver.list(never)).map((one) => one.ref)).toEqual([ref]);
+  });
+
+  it("gives up after five tries, and leaves nothing", async () => {
+    chaos.inject(CREATE, { kind: "drop answer" }, 9);
+    const error = await failureOf(start());
+    expect(error.code).toBe("runtime_unavailable");
+    expect(chaos.requests.filter((line) => CREATE.test(line))).toHaveLength(5);
+    expect(await containers()).toEqual([]);
+  });
+
+  it("leaves nothing when the start is refused", async () => {
+    chaos.inject(START, { kind: "answer", status: 500, body: '{"message":"no space left on device"}' });
+    const error = await failureOf(start());
+    expect(error.code).toBe("runtime_failed");
+    expect(error.data["failure"]).toBe("disk_full");
+    expect(await containers()).toEqual([]);
+  });
+
+  it("says so when it must leave a container behind", async () => {
+    chaos.inject(START, { kind: "answer", status: 500, body: '{"message":"boom"}' });
+    chaos.inject(/^DELETE/, { kind: "answer", status: 500, body: '{"message":"stuck"}' });
+    const error = await failureOf(start());
+    expect(error.message).toMatch(/boom.*left behind.*stuck.*docker rm -f/);
+  });
+
+  it("takes 'already started' for success", async () => {
+    chaos.inject(START, { kind: "answer", status: 304, body: "" });
+    await expect(start()).resolves.toMatchObject({ name: expect.stringContaining(rig.installation) });
+  });
+
+  it("keeps secrets out of the URL of a creation", async () => {
+    await driver.start(rig.spec({ env: { HF_TOKEN: "hf_secret" } }), () => {}, never);
+    expect(chaos.requests.some((line) => CREATE.test(line))).toBe(true);
+    expect(chaos.requests.join("\n")).not.toContain("hf_secret");
+  });
+
+  it("rejects a list that was cut in the middle, and lists again", async () => {
+    const clock = new FakeClock();
+    const impatient = rig.makeDriver({ socketPath: chaos.socketPath, clock });
+    onTestFinished(() => impatient.close());
+    await impatient.ping(never);
+    chaos.inject(/containers\/json/, { kind: "cut answer", afterBytes: 20 });
+    const listed = failureOf(impatient.list(never));
+    await until(() => chaos.requests.some((line) => line.includes("containers/json")));
+    await clock.advance(LIMITS.look);
+    expect((await listed).code).toBe("runtime_unavailable");
+    expect(await impatient.list(never)).toEqual([]);
+  });
+
+  it.each(["<html>", "{}", "[{}]", ""])("rejects a list that says %j", async (body) => {
+    chaos.inject(/containers\/json/, { kind: "answer", status: 200, body });
+    expect((await failureOf(driver.list(never))).message).toContain("list containers");
+  });
+
+  it("waits for a hung Docker no longer than its deadline, or until the caller leaves", async () => {
+    const clock = new FakeClock();
+    const patient = rig.makeDriver({ socketPath: chaos.socketPath, clock });
+    onTestFinished(() => patient.close());
+    chaos.inject(/./, { kind: "hang" }, 2);
+    const pinged = failureOf(patient.ping(never));
+    await until(() => chaos.requests.length === 1);
+    await clock.advance(LIMITS.look);
+    expect(await pinged).toMatchObject({ code: "runtime_unavailable" });
+    const leaving = new AbortController();
+    const left = patient.ping(leaving.signal);
+    await until(() => chaos.requests.length === 2);
+    leaving.abort(new Error("changed my mind"));
+    await expect(left).rejects.toThrow("changed my mind");
+    expect(clock.pending).toBe(0);
+  });
+
+  it("hints again after the event stream was lost", async () => {
+    let hints = 0;
+    const watching = new AbortController();
+    onTestFinished(() => watching.abort());
+    driver.watch(() => (hints += 1), watching.signal);
+    await until(() => hints === 1, { what: "the hint of the first connection" });
+    chaos.cutAll();
+    await until(() => hints === 2, { what: "the hint of the second connection" });
+    await start();
+    await until(() => hints > 2, { what: "the hint of the start" });
+  });
+
+  it("survives a garbled event", async () => {
+    let hints = 0;
+    const watching = new AbortController();
+    onTestFinished(() => watching.abort());
+    chaos.inject(/\/events/, { kind: "answer", status: 200, body: '{"Type":"container"}\n{"Ty' });
+    driver.watch(() => (hints += 1), watching.signal);
+    await until(() => chaos.requests.filter((line) => line.includes("/events")).length === 2);
+    await start();
+    await until(() => hints >= 4, { what: "hints of the second stream" });
+  });
+
+  it("ends the follower of a log with an error when the connection is lost", async () => {
+    const ref = await driver.start(rig.spec({ env: { AIM_SIM_LOAD_SECONDS: "600" } }), () => {}, never);
+    const followed = (async () => {
+      for await (const _line of driver.logs(ref, { follow: true, tail: 1 }, never)) chaos.cutAll();
+    })();
+    expect((await failureOf(followed)).code).toBe("runtime_unavailable");
+  });
+
+  it("speaks the version it is told to, and its own choice otherwise", async () => {
+    const told = rig.makeDriver({ socketPath: chaos.socketPath, apiVersion: "1.40" });
+    onTestFinished(() => told.close());
+    await told.list(never);
+    expect(chaos.requests.every((line) => line.includes("/v1.40/"))).toBe(true);
+  });
+
+  it("refuses a Docker that is too old", async () => {
+    chaos.inject(/\/version/, { kind: "answer", status: 200, body: '{"ApiVersion":"1.40","MinAPIVersion":"1.12"}' });
+    const error = await failureOf(driver.ping(never));
+    expect(error).toMatchObject({ code: "runtime_unavailable" });
+    expect(error.message).toContain("20.10");
+  });
+
+  describe("pulling", () => {
+    const missing = () => ({ ...rig.spec(), image: "aim-engine-nowhere:test" });
+    /** What is told, and how many bytes are then done, of how many. */
+    const layers = [
+      ['{"status":"Pulling from nowhere","id":"test"}', 0, undefined],
+      ['{"status":"Pulling fs layer","id":"a"}', 0, undefined],
+      ['{"status":"Waiting","id":"b"}', 0, undefined],
+      ['{"status":"Already exists","id":"c"}', 0, undefined],
+      ['{"status":"Downloading","id":"a","progressDetail":{"current":50,"total":100}}', 50, undefined],
+      ['{"status":"Downloading","id":"b","progressDetail":{"current":10,"total":30}}', 60, 130],
+      ['{"status":"Download complete","id":"b","progressDetail":{}}', 80, 130],
+      ['{"status":"Extracting","id":"b","progressDetail":{"current":1,"total":900}}', 80, 130],
+      ['{"shape":["of","tomorrow"],"status":7}', 80, 130],
+      ['{"status":"Pull complete","id":"a"}', 130, 130],
+    ] as const;
+    const told = layers.map(([line]) => line).join("\n");
+
+    it("reports how far it is, and fails for an error inside a good answer", async () => {
+      const body = `${told}\n{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}`;
+      chaos.inject(PULL, { kind: "answer", status: 200, body });
+      const phases: StartPhase[] = [];
+      const error = await failureOf(driver.start(missing(), (phase) => phases.push(phase), never));
+      expect(error).toMatchObject({ code: "runtime_failed" });
+      expect(error.message).toContain("unexpected EOF");
+      const sums = layers.map(([, doneBytes, totalBytes]) => ({ kind: "pulling", doneBytes, totalBytes }));
+      expect(phases).toEqual([{ kind: "pulling", doneBytes: 0, totalBytes: undefined }, ...sums]);
+    });
+
+    it("does not believe a stream that just ends", async () => {
+      chaos.inject(PULL, { kind: "answer", status: 200, body: told });
+      expect((await failureOf(driver.start(missing(), () => {}, never))).message).toContain("is not there");
+    });
+
+    it("fails cleanly for a malformed line", async () => {
+      chaos.inject(PULL, { kind: "answer", status: 200, body: '{"status":"Pull' });
+      expect((await failureOf(driver.start(missing(), () => {}, never))).code).toBe("runtime_failed");
+    });
+
+    it("names the remedy for an image that does not exist", async () => {
+      chaos.inject(PULL, { kind: "answer", status: 404, body: '{"message":"manifest unknown"}' });
+      const error = await failureOf(driver.start(missing(), () => {}, never));
+      expect(error.data).toMatchObject({ status: 404, failure: "image_not_found" });
+    });
+
+    it("asks once for an image that two starts need", async () => {
+      chaos.inject(PULL, { kind: "hang" });
+      const leaving = [new AbortController(), new AbortController()] as const;
+      const starts = leaving.map(({ signal }) => driver.start(missing(), () => {}, signal));
+      await until(() => chaos.requests.some((line) => PULL.test(line)));
+      leaving[0].abort(new Error("one left"));
+      await expect(starts[0]).rejects.toThrow("one left");
+      leaving[1].abort(new Error("both left"));
+      await expect(starts[1]).rejects.toThrow("both left");
+      expect(chaos.requests.filter((line) => PULL.test(line))).toHaveLength(1);
+    });
+
+    it("gives up when nothing is heard for long", async () => {
+      const clock = new FakeClock();
+      const patient = rig.makeDriver({ socketPath: chaos.socketPath, clock });
+      onTestFinished(() => patient.close());
+      chaos.inject(PULL, { kind: "hang" });
+      const failed = failureOf(patient.start(missing(), () => {}, never));
+      await until(() => chaos.requests.some((line) => PULL.test(line)));
+      await clock.advance(LIMITS.pullSilence);
+      expect((await failed).message).toMatch(/nothing was heard|did not answer/);
+    });
+  });
+});
+
+describe("a Docker that cannot be reached", () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "aim-docker-"));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  async function ping(socketPath: string): Promise<AimError> {
+    const driver = new DockerDriver({
+      installation: "test",
+      socketPath,
+      publish: false,
+      devices: { sysRoot: "/sys", devRoot: "/dev" },
+      clock: new FakeClock(),
+      logger: silentLogger,
+    });
+    const error = await failureOf(driver.ping(never));
+    await driver.close();
+    return error;
+  }
+
+  it("says that there is no socket", async () => {
+    const path = join(folder, "docker.sock");
+    const error = await ping(path);
+    expect(error.code).toBe("runtime_unavailable");
+    expect(error.message).toContain(`no socket at ${path}`);
+  });
+
+  it("says that nobody listens", async () => {
+    const path = join(folder, "docker.sock");
+    await abandonSocket(path);
+    expect((await ping(path)).message).toMatch(/nobody listens.*start docker/);
+  });
+
+  it("says that the path is no socket", async () => {
+    const path = join(folder, "docker.sock");
+    await writeFile(path, "");
+    expect((await ping(path)).code).toBe("runtime_unavailable");
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("names the group to add when permission is missing", async () => {
+    const path = join(folder, "docker.sock");
+    await chmod(folder, 0o755);
+    const server = await listen(path);
+    await chmod(path, 0o600);
+    process.seteuid?.(65_534);
+    try {
+      expect((await ping(path)).message).toContain("belongs to group 0: add that group");
+    } finally {
+      process.seteuid?.(0);
+      server.close();
+    }
+  });
+
+  it("says that what answers is not Docker", async () => {
+    const path = join(folder, "docker.sock");
+    const server = createServer((socket) => socket.resume().end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    expect((await ping(path)).message).toContain("does not speak Docker's API");
+    server.close();
+  });
+
+  function listen(path: string): Promise<Server> {
+    const server = createServer();
+    return new Promise((resolve) => server.listen(path, () => resolve(server)));
+  }
+
+  /** A socket file without a listener, as a killed dockerd leaves it: the file is put back after the listener took it away. */
+  async function abandonSocket(path: string): Promise<void> {
+    const server = await listen(`${path}.live`);
+    await link(`${path}.live`, `${path}.kept`);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    await rename(`${path}.kept`, path);
+  }
+});
