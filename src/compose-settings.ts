@@ -25,6 +25,7 @@ export function controlSettings(config: Config): ControlPlaneSettings {
       startTimeoutMs: startTimeout,
       stopGraceMs: stopGrace,
       shmBytes: docker.shm,
+      pull: docker.pull,
       env: config.env,
       self: [process.execPath, `${import.meta.dirname}/main.ts`],
     },

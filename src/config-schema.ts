@@ -1,6 +1,6 @@
 // The keys of config.yaml, their meaning and their defaults. `docs/reference/config.md` is generated from this.
 import { z } from "zod";
-import { ENGINES } from "./catalog/recipe.ts";
+import { ENGINES, PULL_POLICIES } from "./catalog/recipe.ts";
 import { textAs } from "./lib/text-schema.ts";
 import { parseDuration, parseSize } from "./lib/units.ts";
 
@@ -29,6 +29,40 @@ export const configSchema = z.strictObject({
     .regex(/^[a-z0-9][a-z0-9_.-]{0,40}$/, "expected lower-case letters, digits, '.', '_' or '-', at most 41")
     .default("aim-engine")
     .describe("Marks the containers and processes of this gateway; two gateways on one machine need two names."),
+  registry: z
+    .string()
+    .regex(
+      /^[a-z0-9.-]+(:\d+)?(\/[\w./-]+)?$/i,
+      'expected a registry such as "registry.example:5000" or "registry.example/mirror"',
+    )
+    .optional()
+    .describe(
+      "Registry that images without one of their own are pulled from, instead of Docker's; also `AIM_ENGINE_REGISTRY`.",
+    ),
+  policy: z
+    .strictObject({
+      mounts: z
+        .array(
+          z
+            .string()
+            .regex(/^(\/|[\w][\w.-]*(:ro)?$)/, 'expected an absolute folder or a volume, such as "/srv/models:ro"'),
+        )
+        .default([])
+        .describe("Folders of the host (with all below them) and volumes that recipes may mount; `:ro`: only to read."),
+      capabilities: z
+        .array(z.string().regex(/^[A-Z_]+$/, 'expected a capability such as "SYS_PTRACE"'))
+        .default([])
+        .describe("Linux capabilities that recipes may ask for."),
+      hostNetwork: z.boolean().default(false).describe("Whether recipes may use the host's network."),
+      registries: z
+        .array(z.string().min(1))
+        .optional()
+        .describe(
+          "Beginnings of image names that recipes may use, e.g. `rocm/` or `registry.example/`; any when absent.",
+        ),
+    })
+    .prefault({})
+    .describe("What recipes may ask for beyond GPUs, memory and a command; everything else is refused by name."),
   runtime: z.enum(["docker", "process"]).default("docker").describe("Where recipes run that name no runtime."),
   recipes: z
     .union([z.string(), z.array(z.string())])
@@ -82,12 +116,36 @@ export const configSchema = z.strictObject({
         .string()
         .optional()
         .describe("Network of the containers, created if missing; Docker's default bridge otherwise."),
+      cache: z
+        .string()
+        .default("aim-engine-cache")
+        .describe(
+          "Volume, or absolute folder of the host, that keeps weights and compiled kernels; `none`: they go with each container.",
+        ),
       binds: z
         .array(z.string())
-        .default(["aim-engine-cache:/root/.cache"])
+        .default([])
+        .describe("Other volumes and folders of every container, as `docker run -v` takes them."),
+      pull: z
+        .enum(PULL_POLICIES)
+        .default("missing")
         .describe(
-          "Volumes and folders of every container, as `docker run -v` takes them. The default keeps weights and compiled kernels.",
+          "When images are fetched, for recipes that say nothing: missing, always (before each start) or never.",
         ),
+      pullSilence: duration
+        .prefault("2m")
+        .describe("How long nothing may be heard of a pull before it is given up; a pull that goes on has no limit."),
+      gpuAccess: z
+        .enum(["auto", "devices", "cdi", "nvidia"])
+        .default("auto")
+        .describe(
+          "How containers get their GPUs: device nodes, CDI devices, or NVIDIA's runtime; auto: device nodes for AMD, and for NVIDIA what the engine offers.",
+        ),
+      hostPorts: z
+        .string()
+        .regex(/^\d{4,5}-\d{4,5}$/, 'expected a range such as "18000-18999"')
+        .default("18000-18999")
+        .describe("Ports of replicas that use the host's network."),
       publish: z
         .boolean()
         .default(false)

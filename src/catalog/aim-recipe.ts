@@ -111,6 +111,9 @@ function toRecipe(
     ...(precision === undefined ? {} : { precision }),
     replicas: { min: 0, max: 1 },
     resources: {},
+    mounts: [],
+    capabilities: [],
+    network: "own",
   });
 }
 

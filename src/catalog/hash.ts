@@ -7,9 +7,12 @@ const HASH_LENGTH = 32;
 
 /** Adds the hash of everything that shapes a replica; names, limits of the fleet and times of waiting do not. */
 export function withHash(recipe: Omit<Recipe, "hash">): Recipe {
-  const { model, engine, runtime, image, command, precision, resources } = recipe;
+  const { model, engine, runtime, image, command, precision, resources, mounts, capabilities, network } = recipe;
   const profiles = recipe.profiles.map(({ id, gpus, args, env }) => ({ id, gpus, args, env }));
-  const text = canonicalJson({ model, engine, runtime, image, command, precision, resources, profiles });
+  const text = canonicalJson({
+    ...{ model, engine, runtime, image, command, precision, resources, profiles },
+    ...{ mounts, capabilities, network },
+  });
   return { ...recipe, hash: createHash("sha256").update(text).digest("hex").slice(0, HASH_LENGTH) };
 }
 

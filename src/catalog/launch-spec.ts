@@ -3,10 +3,10 @@ import { AimError } from "../errors.ts";
 import { defined } from "./defined.ts";
 import { engineArgv, MODEL_PLACEHOLDER } from "./engine-argv.ts";
 import { checkEnv } from "./env.ts";
-import type { Engine, Profile, Recipe, RuntimeName } from "./recipe.ts";
+import type { Engine, Mount, Profile, PullPolicy, Recipe, RuntimeName } from "./recipe.ts";
 
 export { HOST_PLACEHOLDER, PORT_PLACEHOLDER } from "./engine-argv.ts";
-export type { RuntimeName } from "./recipe.ts";
+export type { Mount, PullPolicy, RuntimeName } from "./recipe.ts";
 
 export interface LaunchSpec {
   /** Unique within the installation: [a-z0-9][a-z0-9.-]*. The driver derives the runtime's own name from it. */
@@ -20,12 +20,27 @@ export interface LaunchSpec {
   readonly env: Readonly<Record<string, string>>;
   /** GPU identities (`Gpu.id`), in the order the engine sees them. */
   readonly gpus: readonly string[];
+  /** What kind of GPUs those are; absent without GPUs. */
+  readonly gpuKind?: GpuKind;
+  readonly pull: PullPolicy;
+  readonly mounts: readonly Mount[];
+  /** Linux capabilities beside the runtime's usual ones: "SYS_PTRACE". */
+  readonly capabilities: readonly string[];
+  /** `host`: no network of its own, hence a port that nobody else on the machine uses. */
+  readonly network: "own" | "host";
   readonly resources: ResourceLimits;
   /** Everything needed to take the replica over after a restart; see `LABELS`. */
   readonly labels: Readonly<Record<string, string>>;
   readonly readiness: Readiness;
   /** How long it may take to end by itself when stopped. */
   readonly stopGraceMs: number;
+}
+
+/** The GPUs of one replica are alike. */
+export interface GpuKind {
+  readonly vendor: "amd" | "nvidia" | "none";
+  /** "gfx942" */
+  readonly arch?: string;
 }
 
 /** Bytes; absent means no limit of ours. */
@@ -57,6 +72,8 @@ export const LABELS = {
   gpus: "aim-engine.gpus",
   /** Keep-alive in ms, or "forever", where the launch asked for its own. */
   keepAlive: "aim-engine.keep-alive",
+  /** Engine flags that the launch added, as a JSON list. */
+  flags: "aim-engine.flags",
 } as const;
 
 /** Version of the meaning of the labels. A running replica with another one is left alone. */
@@ -69,7 +86,10 @@ export interface LaunchInput {
   readonly profile: Profile;
   readonly runtime: RuntimeName;
   readonly gpus: readonly string[];
+  readonly gpuKind?: GpuKind;
   readonly keepAliveMs?: number;
+  /** Engine flags beside those of the profile, which they override. */
+  readonly flags?: readonly string[];
   readonly defaults: LaunchDefaults;
 }
 
@@ -79,6 +99,7 @@ export interface LaunchDefaults {
   readonly startTimeoutMs: number;
   readonly stopGraceMs: number;
   readonly shmBytes: number;
+  readonly pull: PullPolicy;
   /** Environment of every engine, below what its recipe says; the place for secrets such as HF_TOKEN. */
   readonly env: Readonly<Record<string, string>>;
   /** argv prefix that runs this very program, for the bundled sim engine on the process runtime. */
@@ -95,6 +116,11 @@ export function toLaunchSpec(input: LaunchInput): LaunchSpec {
     argv: engineArgv({ recipe, profile, runtime, self: defaults.self }),
     env: envOf(input),
     gpus: input.gpus,
+    ...(input.gpuKind === undefined || input.gpus.length === 0 ? {} : { gpuKind: input.gpuKind }),
+    pull: recipe.pull ?? defaults.pull,
+    mounts: recipe.mounts,
+    capabilities: recipe.capabilities,
+    network: recipe.network,
     resources: {
       ...defined({ shmBytes: profile.gpus > 0 ? defaults.shmBytes : undefined }),
       ...recipe.resources,

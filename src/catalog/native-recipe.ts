@@ -42,7 +42,12 @@ function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
       shmBytes: resources?.shm,
       cpus: resources?.cpus,
     }),
+    mounts: draft.mounts ?? [],
+    capabilities: draft.capabilities ?? [],
+    network: draft.network ?? "own",
     ...defined({
+      gpuMemoryBytes: draft.gpuMemory,
+      pull: draft.pull,
       // The bundled engine needs no image, and an image that happens to have its name would be another program.
       runtime: draft.runtime ?? (draft.engine === "sim" ? "process" : undefined),
       image: draft.image,

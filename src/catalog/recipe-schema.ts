@@ -3,7 +3,8 @@ import { z } from "zod";
 import { textAs } from "../lib/text-schema.ts";
 import { parseDuration, parseSize } from "../lib/units.ts";
 import { parsePrecision } from "./precision.ts";
-import { ENGINES, PRECISIONS, RUNTIMES } from "./recipe.ts";
+import { parseMount } from "./mount.ts";
+import { ENGINES, PRECISIONS, PULL_POLICIES, RUNTIMES } from "./recipe.ts";
 
 const DURATION = 'expected a duration such as "90s", "15m", "1h30m" or "forever"';
 const SIZE = 'expected a size such as "512m" or "64g"';
@@ -96,7 +97,32 @@ export const recipeSchema = z.strictObject(
     hardware: z
       .union([word, z.array(word)], { error: 'expected a GPU product such as "MI300X", or a list of them' })
       .optional()
-      .describe("GPU products it may run on; any when absent."),
+      .describe(
+        "GPUs it may run on: products (`MI300X`), partitions (`MI300X CPX`) or architectures (`gfx942`); any whole card when absent.",
+      ),
+    gpuMemory: size.optional().describe("Least memory of each GPU."),
+    pull: z
+      .enum(PULL_POLICIES, { error: `expected one of ${PULL_POLICIES.join(", ")}` })
+      .optional()
+      .describe("When the image is fetched; docker.pull of config.yaml when absent."),
+    mounts: z
+      .array(textAs(parseMount, 'expected a mount such as "/srv/models:/models:ro" or "volume:/data"'), {
+        error: "expected a list of mounts",
+      })
+      .optional()
+      .describe("Folders and volumes beside the cache; policy.mounts of config.yaml has to allow them."),
+    capabilities: z
+      .array(z.string().regex(/^[A-Z_]+$/, { error: 'expected a capability such as "SYS_PTRACE"' }), {
+        error: "expected a list of capabilities",
+      })
+      .optional()
+      .describe("Linux capabilities; policy.capabilities of config.yaml has to allow them."),
+    network: z
+      .enum(["own", "host"], { error: "expected own or host" })
+      .optional()
+      .describe(
+        "`host`: the host's network instead of one of its own; policy.hostNetwork of config.yaml has to allow it.",
+      ),
     precision: precision.optional().describe("Numeric precision of the weights."),
     args: args.optional().describe("Engine flags of every profile."),
     env: env.optional().describe("Environment of every profile."),

@@ -14,6 +14,17 @@ export const RUNTIMES = ["docker", "process"] as const;
 /** `kubernetes` is what the drivers' contract leaves room for: a runtime that places replicas itself. */
 export type RuntimeName = (typeof RUNTIMES)[number] | "kubernetes";
 
+/** When the image is fetched: if it is not there, before each start, or never. */
+export const PULL_POLICIES = ["missing", "always", "never"] as const;
+export type PullPolicy = (typeof PULL_POLICIES)[number];
+
+/** A folder of the host, or a volume by its name, that the container sees. */
+export interface Mount {
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
 /** How to serve one model on some hardware at some precision, whichever file format it came from. */
 export interface Recipe {
   readonly id: RecipeId;
@@ -30,8 +41,10 @@ export interface Recipe {
   readonly image?: string;
   /** Program and first arguments instead of the engine's usual ones. */
   readonly command?: readonly string[];
-  /** GPU products it may run on ("MI300X"); empty: any. */
+  /** GPUs it may run on, by product ("MI300X"), partition ("MI300X CPX") or architecture ("gfx942"); empty: any whole card. */
   readonly hardware: readonly string[];
+  /** Least memory of each GPU in bytes; absent: whatever the hardware has. */
+  readonly gpuMemoryBytes?: number;
   readonly precision?: Precision;
   /** Sorted by GPU count; at least one; exactly one is the default. */
   readonly profiles: readonly Profile[];
@@ -44,6 +57,10 @@ export interface Recipe {
     readonly shmBytes?: number;
     readonly cpus?: number;
   };
+  readonly pull?: PullPolicy;
+  readonly mounts: readonly Mount[];
+  readonly capabilities: readonly string[];
+  readonly network: "own" | "host";
   readonly startTimeoutMs?: number;
   /** Most requests in flight on one replica; absent: as many as come. */
   readonly maxInFlight?: number;

@@ -9,6 +9,7 @@ const defaults = {
   startTimeoutMs: 1_800_000,
   stopGraceMs: 60_000,
   shmBytes: 16 * GIB,
+  pull: "missing" as const,
   env: {},
   self: ["node", "main.ts"],
 };
@@ -49,6 +50,10 @@ describe("a whole launch spec", () => {
       ).split(" "),
       env: { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "120", HIP_VISIBLE_DEVICES: "0,1,2,3", VLLM_ROCM_USE_AITER: "1" },
       gpus: ["0000:00:00.0", "0000:01:00.0", "0000:02:00.0", "0000:03:00.0"],
+      pull: "missing",
+      mounts: [],
+      capabilities: [],
+      network: "own",
       resources: { shmBytes: 16 * GIB },
       labels: {
         "aim-engine.installation": "here",
@@ -150,6 +155,7 @@ describe("the environment", () => {
       startTimeoutMs: 1,
       stopGraceMs: 1,
       shmBytes: 1,
+      pull: "missing" as const,
       self: [],
       env: { HF_TOKEN: "t", A: "config" },
     };
@@ -195,6 +201,7 @@ describe("image, resources and readiness", () => {
     expect(launch(vllm("profiles: { 0_gpu: {} }")).resources).toEqual({});
     expect(launch(vllm("resources: { shm: 1g, cpus: 2 }\nprofiles: { 1_gpu: {} }")).resources).toEqual({
       shmBytes: GIB,
+      pull: "missing" as const,
       cpus: 2,
     });
   });

@@ -47,7 +47,16 @@ const recipe: fc.Arbitrary<Recipe> = fc
     },
     { requiredKeys: ["id", "file", "model", "engine", "hardware", "profiles"] },
   )
-  .map((base) => ({ ...base, hash: "h", aliases: [], replicas: { min: 0, max: 1 }, resources: {} }));
+  .map((base) => ({
+    ...base,
+    hash: "h",
+    aliases: [],
+    replicas: { min: 0, max: 1 },
+    resources: {},
+    mounts: [],
+    capabilities: [],
+    network: "own" as const,
+  }));
 
 const recipes = fc.uniqueArray(recipe, { selector: ({ id }) => id, maxLength: 4 });
 

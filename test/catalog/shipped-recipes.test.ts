@@ -64,6 +64,7 @@ describe("the shipped recipes", () => {
           startTimeoutMs: 1,
           stopGraceMs: 1,
           shmBytes: 1,
+          pull: "missing",
           env: {},
           self: ["self"],
         },

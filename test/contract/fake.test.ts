@@ -15,6 +15,10 @@ describeDriverContract("fake", async () => {
       argv: ["sim", ...(options.argv ?? [])],
       env: options.env ?? {},
       gpus: [],
+      pull: "missing",
+      mounts: [],
+      capabilities: [],
+      network: "own",
       resources: {},
       labels: {
         [LABELS.installation]: "mine",

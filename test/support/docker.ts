@@ -71,6 +71,10 @@ export async function makeDockerRig(defaults: Partial<DockerDriverOptions> = {})
       argv: ["vllm", "serve", MODEL, "--host", "{host}", "--port", "{port}", ...argv],
       env: { AIM_SIM_LOAD_SECONDS: "0.1", ...env },
       gpus: [],
+      pull: "missing",
+      mounts: [],
+      capabilities: [],
+      network: "own",
       resources: {},
       labels: {
         [LABELS.installation]: installation,

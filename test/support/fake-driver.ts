@@ -5,6 +5,7 @@ import { sleep } from "../../src/lib/clock.ts";
 import type {
   BackendRef,
   Gpu,
+  Hint,
   LogLine,
   LogOptions,
   ObservedReplica,
@@ -87,10 +88,10 @@ export class FakeDriver implements RuntimeDriver {
     }));
   }
 
-  watch(onHint: () => void, signal: AbortSignal): void {
+  watch(onHint: (hint: Hint) => void, signal: AbortSignal): void {
     if (signal.aborted) return;
     const unwatch = this.#world.watch(() => {
-      if (!this.#isDead) onHint();
+      if (!this.#isDead) onHint({ kind: "changed" });
     });
     signal.addEventListener("abort", unwatch, { once: true });
   }

@@ -27,6 +27,7 @@ const SETTINGS: ControlPlaneSettings = {
     startTimeoutMs: 300_000,
     stopGraceMs: 30_000,
     shmBytes: 2 ** 30,
+    pull: "missing",
     env: {},
     self: ["aim-engine"],
   },

@@ -23,6 +23,9 @@ export function makeRecipe(overrides: Partial<Recipe> & { readonly gpus?: number
     profiles: [makeProfile(gpus)],
     replicas: { min: 0, max: 1 },
     resources: {},
+    mounts: [],
+    capabilities: [],
+    network: "own",
     ...rest,
   };
 }

@@ -49,6 +49,10 @@ export function makeProcessRig(options: { readonly logDir: string; readonly inst
       argv: [process.execPath, SIM, "serve", MODEL, "--host", "{host}", "--port", "{port}", ...argv],
       env: { AIM_SIM_LOAD_SECONDS: "0.1", ...env },
       gpus: [],
+      pull: "missing",
+      mounts: [],
+      capabilities: [],
+      network: "own",
       resources: {},
       labels: {
         [LABELS.installation]: installation,

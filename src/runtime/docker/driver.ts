@@ -19,6 +19,7 @@ import { Starter } from "./start.ts";
 import type {
   BackendRef,
   Gpu,
+  Hint,
   LogLine,
   LogOptions,
   ObservedReplica,
@@ -125,7 +126,7 @@ export class DockerDriver implements RuntimeDriver {
       .map(toObserved);
   }
 
-  watch(onHint: () => void, signal: AbortSignal): void {
+  watch(onHint: (hint: Hint) => void, signal: AbortSignal): void {
     const { clock, logger } = this.#options;
     const deps = { client: this.#client, clock, logger, label: this.#label() };
     void watchContainers(deps, onHint, this.#untilClosed(signal));

@@ -2,6 +2,7 @@
 import { sleep, type Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { LIMITS, type DockerClient } from "./client.ts";
+import type { Hint } from "../driver.ts";
 import { readJsonLines } from "./json-lines.ts";
 
 export interface WatchDeps {
@@ -23,7 +24,11 @@ const HEALTHY_MS = 10_000;
  * Calls `onHint` at each event, and whenever the stream was (re)opened, since events may have been missed until then:
  * that is why no position in the stream is kept. Resolves when the signal aborts; never rejects.
  */
-export async function watchContainers(deps: WatchDeps, onHint: () => void, signal: AbortSignal): Promise<void> {
+export async function watchContainers(
+  deps: WatchDeps,
+  onHint: (hint: Hint) => void,
+  signal: AbortSignal,
+): Promise<void> {
   let pauseMs = FIRST_PAUSE_MS;
   while (!signal.aborted) {
     const openedAt = deps.clock.now();
@@ -39,12 +44,12 @@ export async function watchContainers(deps: WatchDeps, onHint: () => void, signa
   }
 }
 
-async function follow(deps: WatchDeps, onHint: () => void, signal: AbortSignal): Promise<void> {
+async function follow(deps: WatchDeps, onHint: (hint: Hint) => void, signal: AbortSignal): Promise<void> {
   const task = "follow events";
   const stream = await deps.client.open(task, LIMITS.act, signal, (docker, abortSignal) =>
     docker.getEvents({ filters: { type: ["container"], label: [deps.label], event: ACTIONS }, abortSignal }),
   );
-  onHint();
+  onHint({ kind: "changed" });
   const events = readJsonLines(stream, task);
-  while ((await events.next()).done !== true && !signal.aborted) onHint();
+  while ((await events.next()).done !== true && !signal.aborted) onHint({ kind: "changed" });
 }

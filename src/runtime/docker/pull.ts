@@ -2,17 +2,12 @@
 import { z } from "zod";
 import { AimError } from "../../errors.ts";
 import { deadline, type Clock } from "../../lib/clock.ts";
+import type { PullProgress } from "../driver.ts";
 import { LIMITS, ask, type DockerClient } from "./client.ts";
 import { orAborted } from "../../lib/or-aborted.ts";
 import { statusOf } from "./errors.ts";
 import { readJsonLines } from "./json-lines.ts";
 import { classifyFailure } from "../progress.ts";
-
-export interface PullProgress {
-  readonly doneBytes: number;
-  /** Undefined until the size of every layer is known. */
-  readonly totalBytes: number | undefined;
-}
 
 interface Pull {
   readonly done: Promise<void>;
@@ -22,7 +17,7 @@ interface Pull {
   latest: PullProgress;
 }
 
-const NOTHING_YET: PullProgress = { doneBytes: 0, totalBytes: undefined };
+const NOTHING_YET: PullProgress = { doneBytes: 0, totalBytes: undefined, layers: [] };
 
 export class Images {
   readonly #client: DockerClient;
@@ -214,6 +209,6 @@ class LayerSums {
     const doneBytes = layers.reduce((sum, layer) => sum + layer.done, 0);
     const isKnown = layers.length > 0 && layers.every((layer) => layer.total !== undefined);
     const totalBytes = isKnown ? layers.reduce((sum, layer) => sum + (layer.total ?? 0), 0) : undefined;
-    return { doneBytes, totalBytes };
+    return { doneBytes, totalBytes, layers: [] };
   }
 }

@@ -9,6 +9,7 @@ import type { Logger } from "../../telemetry/logger.ts";
 import type {
   BackendRef,
   Gpu,
+  Hint,
   LogLine,
   LogOptions,
   ObservedReplica,
@@ -62,7 +63,7 @@ export class ProcessDriver implements RuntimeDriver {
   readonly #adopted = new Map<string, BackendRef>();
   /** Starts under way, by replica name. */
   readonly #starting = new Map<string, Promise<BackendRef>>();
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Set<(hint: Hint) => void>();
   readonly #closing = new AbortController();
   readonly #loop: Loop;
 
@@ -131,9 +132,9 @@ export class ProcessDriver implements RuntimeDriver {
     return [...observed.values()];
   }
 
-  watch(onHint: () => void, signal: AbortSignal): void {
+  watch(onHint: (hint: Hint) => void, signal: AbortSignal): void {
     if (signal.aborted) return;
-    const watcher = () => onHint();
+    const watcher = (hint: Hint) => onHint(hint);
     this.#watchers.add(watcher);
     signal.addEventListener("abort", () => this.#watchers.delete(watcher), { once: true });
   }
@@ -265,7 +266,7 @@ export class ProcessDriver implements RuntimeDriver {
   }
 
   #hint(): void {
-    for (const watcher of this.#watchers) watcher();
+    for (const watcher of this.#watchers) watcher({ kind: "changed" });
   }
 }
 
