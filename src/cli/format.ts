@@ -1,15 +1,9 @@
 // Numbers, times and states as people read them in a table.
 import { formatDuration } from "../lib/units.ts";
 
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
-const LONGEST_REASON = 60;
+export { formatSize } from "../lib/units.ts";
 
-/** "192 GiB", "1.5 GiB", "512 MiB". */
-export function formatSize(bytes: number): string {
-  const power = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
-  const amount = bytes / 2 ** (10 * power);
-  return `${amount < 10 ? Number(amount.toFixed(1)) : Math.round(amount)} ${UNITS[power]}`;
-}
+const LONGEST_REASON = 60;
 
 /** Time since `from`; another machine's clock may be ahead of ours, which is not a negative age. */
 export function formatAge(from: string, nowMs: number): string {

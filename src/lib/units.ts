@@ -7,6 +7,7 @@ const DURATION_UNITS: Readonly<Record<string, number>> = {
   h: 3_600_000,
   d: 86_400_000,
 };
+const SIZE_NAMES = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   "": 1,
   k: 2 ** 10,
@@ -44,4 +45,11 @@ export function formatDuration(ms: number): string {
   if (minutes < 60) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m ${seconds % 60}s`;
   const hours = Math.floor(minutes / 60);
   return minutes % 60 === 0 ? `${hours}h` : `${hours}h ${minutes % 60}m`;
+}
+
+/** "192 GiB", "1.5 GiB", "512 MiB" */
+export function formatSize(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(SIZE_NAMES.length - 1, Math.floor(Math.log2(bytes) / 10));
+  const amount = bytes / 2 ** (10 * power);
+  return `${amount < 10 ? Number(amount.toFixed(1)) : Math.round(amount)} ${SIZE_NAMES[power]}`;
 }
