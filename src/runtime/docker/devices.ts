@@ -11,11 +11,13 @@ export async function accessTo(gpus: readonly string[], roots: DeviceRoots): Pro
   const { gpus: present } = await discoverGpus(roots);
   const renderNodes = gpus.map((id) => {
     const gpu = present.find((one) => one.id === id);
-    if (gpu !== undefined) return gpu.renderNode;
+    if (gpu?.renderNode !== undefined && gpu.unusable === undefined) return gpu.renderNode;
     const known = present.map((one) => one.id).join(", ");
     throw new AimError(
       "runtime_failed",
-      `GPU ${id} is not on this machine, or cannot be read any more (there: ${known === "" ? "none" : known})`,
+      gpu === undefined
+        ? `GPU ${id} is not on this machine any more (there: ${known === "" ? "none" : known})`
+        : `GPU ${id} cannot be given to a container: ${gpu.unusable ?? "it has no device node"}`,
       { data: { failure: "no_gpu_access" } },
     );
   });

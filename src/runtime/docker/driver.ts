@@ -4,6 +4,7 @@ import { z } from "zod";
 import { LABELS, type LaunchSpec } from "../../catalog/launch-spec.ts";
 import { AimError } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { orAborted } from "../../lib/or-aborted.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { DockerClient, LIMITS } from "./client.ts";
 import { Containers } from "./containers.ts";
@@ -58,7 +59,7 @@ export class DockerDriver implements RuntimeDriver {
   readonly #images: Images;
   readonly #starter: Starter;
   readonly #closing = new AbortController();
-  readonly #reportedCards = new Set<string>();
+  readonly #warned = new Set<string>();
 
   constructor(options: DockerDriverOptions) {
     const { installation, publish, clock, network = DEFAULT_NETWORK, binds = [] } = options;
@@ -79,13 +80,10 @@ export class DockerDriver implements RuntimeDriver {
 
   async inventory(signal: AbortSignal): Promise<readonly Gpu[]> {
     signal.throwIfAborted();
-    const { gpus, skipped } = await discoverGpus(this.#options.devices);
-    for (const { card, reason } of skipped) {
-      if (this.#reportedCards.has(card)) continue;
-      this.#reportedCards.add(card);
-      this.#options.logger.warn({ card, reason }, "GPU cannot be used");
-    }
-    return gpus.map(({ renderNode: _renderNode, ...gpu }) => gpu);
+    const { gpus, hint } = await orAborted(discoverGpus(this.#options.devices), signal);
+    for (const { id, unusable } of gpus) if (unusable !== undefined) this.#warnOnce("GPU cannot be used", id, unusable);
+    if (hint !== undefined) this.#warnOnce("GPUs can only be seen in part", "all", hint);
+    return gpus.map(({ renderNode: _renderNode, cdiName: _cdiName, ...gpu }) => gpu);
   }
 
   async start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
@@ -188,6 +186,12 @@ export class DockerDriver implements RuntimeDriver {
       const whole = await docker.getContainer(ref.id).logs({ ...query, follow: false, abortSignal });
       return Readable.from([whole]);
     });
+  }
+
+  #warnOnce(message: string, gpu: string, reason: string): void {
+    if (this.#warned.has(`${gpu} ${reason}`)) return;
+    this.#warned.add(`${gpu} ${reason}`);
+    this.#options.logger.warn({ gpu, reason }, message);
   }
 
   #label(): string {

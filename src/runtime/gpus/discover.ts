@@ -10,17 +10,19 @@ export interface DeviceRoots {
   readonly devRoot: string;
 }
 
-/** A GPU and the device node that gives access to it. */
+/** A GPU and what gives a container access to it. */
 export interface HostGpu extends Gpu {
-  /** "/dev/dri/renderD128" */
-  readonly renderNode: string;
+  /** "/dev/dri/renderD128"; absent for NVIDIA's, and where there is none. */
+  readonly renderNode?: string;
+  /** As CDI names it: "amd.com/gpu=0", "nvidia.com/gpu=GPU-5e1c…"; absent where that is not certain. */
+  readonly cdiName?: string;
 }
 
 export interface Discovery {
-  /** Sorted by PCI address. */
+  /** Sorted by PCI address; those that exist and cannot be used bear the reason in `unusable`. */
   readonly gpus: readonly HostGpu[];
-  /** AMD cards that cannot be used, and why. */
-  readonly skipped: readonly { readonly card: string; readonly reason: string }[];
+  /** What the gateway lacks to see more, and how to give it. */
+  readonly hint?: string;
 }
 
 const AMD = "0x1002";
@@ -54,16 +56,16 @@ export async function discoverGpus(roots: DeviceRoots): Promise<Discovery> {
   // No such folder: no graphics driver is loaded, hence no GPU.
   const entries = await readdir(folder).catch(() => []);
   const gpus: HostGpu[] = [];
-  const skipped: { card: string; reason: string }[] = [];
   for (const card of entries.filter((name) => /^card\d+$/.test(name))) {
     try {
       const gpu = await readCard(join(folder, card, "device"), roots);
       if (gpu !== undefined) gpus.push(gpu);
     } catch (error) {
-      skipped.push({ card, reason: messageOf(error) });
+      const id = basename(await readlink(join(folder, card, "device")).catch(() => card));
+      gpus.push({ id, vendor: "amd", product: "unknown", memoryBytes: 0, unusable: messageOf(error) });
     }
   }
-  return { gpus: gpus.sort((a, b) => (a.id < b.id ? -1 : 1)), skipped };
+  return { gpus: gpus.sort((a, b) => (a.id < b.id ? -1 : 1)) };
 }
 
 /** Undefined when it is not AMD's. */
