@@ -5,13 +5,24 @@ import type { Recipe } from "./recipe.ts";
 /** Long enough to tell recipes apart, short enough for a Kubernetes label (63 characters). */
 const HASH_LENGTH = 32;
 
-/** Adds the hash of everything that shapes a replica; names, limits of the fleet and times of waiting do not. */
+/**
+ * Adds the hash of everything that shapes a replica; names, limits of the fleet, times of waiting and where it may run do
+ * not. Absent fields leave no trace, so that a new kind of field restarts only the replicas of recipes that use it.
+ */
 export function withHash(recipe: Omit<Recipe, "hash">): Recipe {
   const { model, engine, runtime, image, command, precision, resources, mounts, capabilities, network } = recipe;
-  const profiles = recipe.profiles.map(({ id, gpus, args, env }) => ({ id, gpus, args, env }));
   const text = canonicalJson({
-    ...{ model, engine, runtime, image, command, precision, resources, profiles },
-    ...{ mounts, capabilities, network },
+    model,
+    engine,
+    runtime,
+    image,
+    command,
+    precision,
+    resources,
+    profiles: recipe.profiles.map(({ id, gpus, args, env }) => ({ id, gpus, args, env })),
+    mounts: mounts.length > 0 ? mounts : undefined,
+    capabilities: capabilities.length > 0 ? capabilities : undefined,
+    network: network === "own" ? undefined : network,
   });
   return { ...recipe, hash: createHash("sha256").update(text).digest("hex").slice(0, HASH_LENGTH) };
 }

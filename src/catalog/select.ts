@@ -1,8 +1,8 @@
 // Which recipe and profile serve a request: pure, and every answer carries its reasons.
-import { bestSupply, describeGpus, describeNeed, type Supply } from "./hardware.ts";
+import { bestSupply, describeGpus, describeNeed, type GpuTraits, type Supply } from "./hardware.ts";
 import type { Engine, ModelId, Precision, Profile, Recipe, RecipeId, RuntimeName } from "./recipe.ts";
 
-export { matchesHardware } from "./hardware.ts";
+export { likenessOf, matchesHardware } from "./hardware.ts";
 
 /** What was asked for. Everything but `model` is an explicit wish, and an explicit wish is never silently replaced. */
 export interface SelectRequest {
@@ -19,7 +19,7 @@ export interface RuntimeOffer {
   readonly unavailable?: string;
   /** False where the cluster's scheduler picks GPUs: then nothing is known about them here. */
   readonly knowsGpus: boolean;
-  readonly gpus: readonly { readonly product: string; readonly free: boolean }[];
+  readonly gpus: readonly (GpuTraits & { readonly free: boolean })[];
 }
 
 export interface Rejection {
@@ -109,7 +109,7 @@ function consider(recipe: Recipe, request: SelectRequest, { runtime, offer }: Pl
     rejections: wanted.map(({ id, gpus }) => ({
       recipe: recipe.id,
       profile: id,
-      why: `it needs ${describeNeed(recipe, gpus)}, and this machine has ${describeGpus(offer.gpus)}`,
+      why: `it needs ${describeNeed(recipe, gpus)}, and this machine has ${describeGpus(offer.gpus, recipe)}`,
     })),
   };
 }
@@ -186,7 +186,7 @@ function whyChosen({ recipe, profile, runtime, reason, supply }: Candidate, requ
   const reasons = [`recipe ${recipe.id}${asked}, on ${runtime}${where}`, reason];
   if (supply === undefined) return reasons;
   const missing = profile.gpus - supply.free;
-  const free = `${supply.free} of ${supply.total} ${supply.product} are free`;
+  const free = `${supply.free} of ${supply.total} ${supply.name} are free`;
   return [...reasons, missing > 0 ? `${free}; it needs ${missing} more than are free now` : free];
 }
 

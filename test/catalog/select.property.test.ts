@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Profile, Recipe, RuntimeName } from "../../src/catalog/recipe.ts";
 import {
+  likenessOf,
   matchesHardware,
   select,
   type RuntimeOffer,
@@ -40,7 +41,7 @@ const recipe: fc.Arbitrary<Recipe> = fc
       file: fc.constantFrom("one.yaml", "two.yaml"),
       model: fc.constantFrom("m", "m", "n"),
       engine: fc.constantFrom(...ENGINES),
-      hardware: fc.uniqueArray(fc.constantFrom("MI300X", "MI250", "MI325X"), { maxLength: 2 }),
+      hardware: fc.uniqueArray(fc.constantFrom("MI300X", "MI250", "MI325X", "MI300X CPX"), { maxLength: 2 }),
       profiles,
       precision: fc.constantFrom(...PRECISIONS),
       runtime: fc.constantFrom(...RUNTIMES),
@@ -60,10 +61,20 @@ const recipe: fc.Arbitrary<Recipe> = fc
 
 const recipes = fc.uniqueArray(recipe, { selector: ({ id }) => id, maxLength: 4 });
 
+const gpu = fc.record(
+  {
+    product: fc.constantFrom(...PRODUCTS),
+    free: fc.boolean(),
+    partition: fc.constantFrom("CPX/NPS4", "SPX/NPS1"),
+    memoryBytes: fc.constantFrom(64 * 2 ** 30, 192 * 2 ** 30),
+  },
+  { requiredKeys: ["product", "free"] },
+);
+
 const offer: fc.Arbitrary<RuntimeOffer> = fc
   .record({
     knowsGpus: fc.boolean(),
-    gpus: fc.array(fc.record({ product: fc.constantFrom(...PRODUCTS), free: fc.boolean() }), { maxLength: 24 }),
+    gpus: fc.array(gpu, { maxLength: 24 }),
     isDown: fc.integer({ min: 0, max: 5 }).map((die) => die === 0),
   })
   .map(({ knowsGpus, gpus, isDown }) => ({ knowsGpus, gpus, ...(isDown ? { unavailable: "down" } : {}) }));
@@ -91,8 +102,8 @@ function answer({ recipes, request, offers, fallback }: Situation): Selection {
 function contradictions({ request, offers, fallback }: Situation, chosen: Chosen): string[] {
   const { recipe, profile, runtime } = chosen;
   const place = offers.get(runtime);
-  const suitable = place?.gpus.filter(({ product }) => matchesHardware(recipe, product)) ?? [];
-  const alike = PRODUCTS.map((product) => suitable.filter((gpu) => gpu.product === product).length);
+  const suitable = place?.gpus.filter((one) => matchesHardware(recipe, one)) ?? [];
+  const alike = [...Map.groupBy(suitable, likenessOf).values()].map((group) => group.length);
   const faults: Record<string, boolean> = {
     model: recipe.model !== request.model,
     recipe: recipe.id !== (request.recipe ?? recipe.id),
@@ -102,7 +113,7 @@ function contradictions({ request, offers, fallback }: Situation, chosen: Chosen
     "foreign profile": !recipe.profiles.includes(profile),
     runtime: runtime !== (recipe.runtime ?? fallback),
     unavailable: place === undefined || place.unavailable !== undefined,
-    "too few GPUs": place?.knowsGpus === true && Math.max(...alike) < profile.gpus,
+    "too few GPUs": place?.knowsGpus === true && Math.max(0, ...alike) < profile.gpus,
   };
   return Object.keys(faults).filter((name) => faults[name]);
 }

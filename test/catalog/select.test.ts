@@ -1,14 +1,17 @@
 // Choosing a recipe: what is asked for is honoured or refused with a reason, and a tie is for people to break.
 import { describe, expect, it } from "vitest";
+import type { GpuTraits } from "../../src/catalog/hardware.ts";
 import { matchesHardware, select, type RuntimeOffer, type SelectRequest } from "../../src/catalog/select.ts";
 import type { Recipe, RuntimeName } from "../../src/catalog/recipe.ts";
 import { recipeOf, recipesOf } from "./read.ts";
 
 const MODEL = "acme/m";
 
+const GIB = 2 ** 30;
+
 /** "8 MI300X, 3 free" */
-function gpus(product: string, total: number, free = total): RuntimeOffer["gpus"] {
-  return Array.from({ length: total }, (_, index) => ({ product, free: index < free }));
+function gpus(product: string, total: number, free = total, traits: Partial<GpuTraits> = {}): RuntimeOffer["gpus"] {
+  return Array.from({ length: total }, (_, index) => ({ product, free: index < free, ...traits }));
 }
 
 function docker(...some: RuntimeOffer["gpus"][]): ReadonlyMap<RuntimeName, RuntimeOffer> {
@@ -141,6 +144,79 @@ describe("hardware", () => {
 
   it("any suits a recipe that names none", () => {
     expect(matchesHardware({ hardware: [] }, "whatever")).toBe(true);
+  });
+
+  it.each([
+    ["MI300X", {}, true],
+    ["gfx942", {}, true],
+    ["GFX942", {}, true],
+    ["gfx950", {}, false],
+    ["gfx94", {}, false],
+    ["", {}, true],
+    ["MI300X", { partition: "SPX/NPS1" }, true],
+    ["MI300X SPX", {}, true],
+    ["MI300X", { partition: "CPX/NPS4" }, false],
+    ["gfx942", { partition: "CPX/NPS4" }, false],
+    ["", { partition: "CPX/NPS4" }, false],
+    ["MI300X CPX", { partition: "CPX/NPS4" }, true],
+    ["MI300X CPX", { partition: "CPX" }, true],
+    ["MI300X CPX NPS4", { partition: "CPX/NPS4" }, true],
+    ["MI300X CPX/NPS4", { partition: "CPX/NPS4" }, true],
+    ["gfx942 cpx", { partition: "CPX/NPS4" }, true],
+    ["MI300X CPX NPS1", { partition: "CPX/NPS4" }, false],
+    ["MI300X DPX", { partition: "CPX/NPS4" }, false],
+    ["MI300X CPX", {}, false],
+    ["MI250 CPX", { partition: "CPX/NPS4" }, false],
+    ["CPX", { partition: "CPX/NPS4" }, false],
+  ])('"%s" suits an MI300X %o: %s', (wanted, traits, expected) => {
+    const gpu = { product: "AMD Instinct MI300X", arch: "gfx942", ...traits };
+    expect(matchesHardware({ hardware: wanted === "" ? [] : [wanted] }, gpu)).toBe(expected);
+  });
+
+  it.each([
+    [192 * GIB, 191.98 * GIB, true],
+    [192 * GIB, 64 * GIB, false],
+    [40 * GIB, 39.59 * GIB, true],
+    [64 * GIB, 48 * GIB, false],
+    [64 * GIB, undefined, true],
+  ])("of which %d bytes are asked may have %d: %s", (gpuMemoryBytes, memoryBytes, expected) => {
+    const gpu = { product: "MI210", ...(memoryBytes === undefined ? {} : { memoryBytes }) };
+    expect(matchesHardware({ hardware: [], gpuMemoryBytes }, gpu)).toBe(expected);
+  });
+
+  it("is divided: each kind is counted for itself, and who names no division is told of it", () => {
+    const cpx = gpus("MI300X", 16, 16, { partition: "CPX/NPS4", memoryBytes: 24 * GIB });
+    const machine = docker(cpx, gpus("MI300X", 6, 6, { memoryBytes: 191.98 * GIB }));
+    expect(choose([recipe("m", "hardware: MI300X", "{ 8_gpu: {} }")], {}, machine)).toBe(
+      'rejected: it needs 8 MI300X, and this machine has 16 MI300X CPX/NPS4 (divided; hardware "MI300X CPX" takes such) and 6 MI300X',
+    );
+    const divided = recipe("m", "hardware: MI300X CPX", "{ 8_gpu: {} }");
+    expect(reasons([divided], {}, machine)).toContain("16 of 16 MI300X CPX/NPS4 are free");
+    expect(choose([recipe("m", "hardware: MI300X DPX", "{ 1_gpu: {} }")], {}, machine)).toBe(
+      "rejected: it needs 1 MI300X DPX, and this machine has 16 MI300X CPX/NPS4 (divided otherwise) and 6 MI300X (not divided)",
+    );
+    expect(choose([recipe("m", "", "{ 1_gpu: {} }")], {}, docker(cpx))).toBe(
+      'rejected: it needs 1 GPU, and this machine has 16 MI300X CPX/NPS4 (divided; hardware "MI300X CPX" takes such)',
+    );
+  });
+
+  it("that is too small is said to be, and cards of two sizes are two kinds", () => {
+    const machine = docker(
+      gpus("MI210", 2, 2, { memoryBytes: 64 * GIB }),
+      gpus("MI210", 1, 1, { memoryBytes: 32 * GIB }),
+    );
+    expect(choose([recipe("m", "gpuMemory: 48g", "{ 4_gpu: {} }")], {}, machine)).toBe(
+      "rejected: it needs 4 GPUs of one kind with at least 48 GiB each, " +
+        "and this machine has 2 MI210 of 64 GiB and 1 MI210 of 32 GiB (too small: 32 GiB)",
+    );
+    expect(choose([recipe("m", "", "{ 3_gpu: {} }")], {}, machine)).toContain("rejected: it needs 3 GPUs of one kind");
+  });
+
+  it("asked for by architecture names that of what there is", () => {
+    const machine = docker(gpus("MI300X", 8, 8, { arch: "gfx942" }), gpus("W7900", 1));
+    expect(choose([recipe("m", "hardware: gfx950")], {}, machine)).toContain(
+      "it needs 1 gfx950, and this machine has 8 MI300X (gfx942) and 1 W7900 (of unknown architecture)",
+    );
   });
 
   it("is checked: a recipe for other GPUs is refused with what there is", () => {
