@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/until.ts";
 import { startAdminServer, type AdminServer } from "./admin-server.ts";
-import { makeReplica, ScriptedView } from "./scripted-view.ts";
+import { launched, makeReplica, ScriptedView } from "./scripted-view.ts";
 
 let view: ScriptedView;
 let server: AdminServer;
@@ -83,7 +83,7 @@ describe("launching", () => {
   });
 
   it("answers 200 when the replica was there already", async () => {
-    view.onLaunch = async () => ({ replica: makeReplica(), created: false, reasons: [] });
+    view.onLaunch = async () => ({ ...launched(makeReplica()), created: false });
     expect((await launch({ model: "demo" })).status).toBe(200);
     expect(view.launches).toEqual([{ model: "demo" }]);
   });

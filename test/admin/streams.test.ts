@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { eventStream, HEARTBEAT_MS, MAX_UNREAD_BYTES } from "../../src/admin/event-stream.ts";
-import { logStream, NDJSON } from "../../src/admin/log-stream.ts";
+import { NDJSON, valueStream } from "../../src/admin/value-stream.ts";
 import { EventLog } from "../../src/telemetry/events.ts";
 import { FakeClock, settle } from "../support/clock.ts";
 import { until } from "../support/until.ts";
@@ -217,7 +217,8 @@ describe("the log of a replica", () => {
       throw new Error("the disk is gone");
     };
     const response = await fetch(`${server.url}/api/replicas/demo-1/logs?follow=1&tail=0`);
-    expect(await response.text()).toBe('{"text":"four"}\n{"error":{"message":"the disk is gone"}}\n');
+    const error = { message: "the disk is gone", type: "server_error", param: null, code: "internal_error" };
+    expect(await response.text()).toBe(`{"text":"four"}\n${JSON.stringify({ error })}\n`);
   });
 
   it("is read from its source no faster than the client reads", async () => {
@@ -249,7 +250,8 @@ describe("the log of a replica", () => {
       yield* [];
     }
     const clock = new FakeClock();
-    const opening = logStream({ open: lines, format: NDJSON, clock, signal: new AbortController().signal });
+    const { signal } = new AbortController();
+    const opening = valueStream({ open: lines, format: NDJSON, headWithinMs: 300, clock, signal });
     await clock.advance(1000);
     await (await opening).cancel();
     expect(left).toBe(true);
