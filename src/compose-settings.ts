@@ -19,6 +19,7 @@ export function controlSettings(config: Config): ControlPlaneSettings {
     keepAliveMs: keepAlive,
     defaultRuntime: runtime,
     maxHoldMs: maxHold,
+    recoveryMs: config.gpuRecovery,
     waiters: { maxPerModel: config.maxWaiting, maxBytes: config.maxWaitingBytes },
     launch: {
       images,

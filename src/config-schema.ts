@@ -80,6 +80,9 @@ export const configSchema = z.strictObject({
   stopGrace: duration
     .prefault("1m")
     .describe("How long a replica may take to end by itself; ROCm engines need at least 30s."),
+  gpuRecovery: duration
+    .prefault("1m")
+    .describe("How long a GPU's memory may take to come back after its replica is gone, before it is quarantined."),
   drainTimeout: duration
     .prefault("30s")
     .describe("How long requests in flight may take to finish when the gateway stops."),

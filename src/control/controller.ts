@@ -127,8 +127,8 @@ export class Controller {
     switch (action.kind) {
       case "start": {
         const replica = fleet.begin(action, [action.reason, ...action.reasons].join("; "));
-        if (action.orderId !== undefined) {
-          fleet.settleOrder(action.orderId, { replica, created: true, reasons: action.reasons });
+        if (action.demand?.kind === "order") {
+          fleet.settleOrder(action.demand.id, { replica, created: true, reasons: action.reasons });
         }
         return;
       }
@@ -140,8 +140,9 @@ export class Controller {
       case "settle": {
         const replica = fleet.replicas.find(action.replica);
         if (replica === undefined) return;
-        if (action.keepAliveMs !== undefined) fleet.keep(replica, action.keepAliveMs);
-        fleet.settleOrder(action.orderId, { replica, created: false, reasons: [action.reason] });
+        const keepAliveMs = action.demand.wish?.keepAliveMs;
+        if (keepAliveMs !== undefined) fleet.keep(replica, keepAliveMs);
+        fleet.settleOrder(action.demand.id, { replica, created: false, reasons: [action.reason] });
         return;
       }
       case "refuse":

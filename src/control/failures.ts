@@ -34,6 +34,11 @@ export function refusal(failure: NewFailure & { readonly code?: ErrorCode }, ret
   return new AimError(failure.code ?? "model_start_failed", failure.message, details);
 }
 
+/** What those are told who ask while the gateway goes down. */
+export function shuttingDown(): AimError {
+  return new AimError("shutting_down", "the gateway is shutting down; try again in a moment", { retryAfterMs: 5_000 });
+}
+
 const FIRST_MS = 10_000;
 const MOST_MS = 300_000;
 /** A replica that served this long was not part of a crash loop, nor is a failure this long after the last one. */

@@ -5,48 +5,28 @@
 // Out: a snapshot for the planner, and `onChange` whenever the planner should look again.
 import type { RuntimeName } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
-import type { Clock } from "../lib/clock.ts";
 import type { BackendRef } from "../runtime/driver.ts";
 import { pick } from "./balance.ts";
 import { DemandBook, type DemandView } from "./demand.ts";
-import { Failures, refusal, type ReplicaFailure } from "./failures.ts";
-import type { Journal } from "./journal.ts";
+import { Failures, refusal, shuttingDown, type ReplicaFailure } from "./failures.ts";
+import type { FleetDeps, FleetHooks } from "./fleet-deps.ts";
+import { gpuStatuses, takeSnapshot, type FleetParts, type GpuStatus } from "./fleet-view.ts";
+import { GpuBook } from "./gpus.ts";
 import { ReplicaLease, type RequestSize } from "./lease.ts";
 import type { LaunchOrder, OrderResult } from "./orders.ts";
-import { Replica, identityOfStart } from "./replica.ts";
+import { Replica, blueprintOf, identityOfStart } from "./replica.ts";
 import type { Blueprint, Entry, FoundReplica, ReplicaIdentity, StartDecision, StopCause } from "./replica.ts";
 import { Roster, type RosterView } from "./roster.ts";
-import { snapshotOf, type FleetSnapshot, type RecipeBook, type RuntimeSnapshot } from "./snapshot.ts";
-import type { WaiterLimits } from "./waiters.ts";
-
-export interface FleetDeps {
-  readonly clock: Clock;
-  readonly recipes: RecipeBook;
-  readonly journal: Journal;
-  readonly settings: FleetSettings;
-}
-
-export interface FleetSettings {
-  readonly keepAliveMs: number;
-  readonly defaultRuntime: RuntimeName;
-  readonly waiters: WaiterLimits;
-}
-
-export interface FleetHooks {
-  /** Something changed that a plan may depend on. Called often; coalesce. */
-  onChange(): void;
-  /** A replica became free of requests: it may be due for unloading at that time. On the hot path: must be cheap. */
-  onIdle(dueAt: number): void;
-  /** A replica could not be reached: look at its runtime now. */
-  onSuspect(runtime: RuntimeName): void;
-}
+import type { FleetSnapshot, RuntimeSnapshot } from "./snapshot.ts";
 
 export class Fleet {
   readonly #deps: FleetDeps;
   readonly #roster = new Roster();
   readonly #demand: DemandBook;
   readonly #failures: Failures;
+  readonly #gpus: GpuBook;
   readonly #runtimes = new Map<RuntimeName, RuntimeSnapshot>();
+  readonly #parts: FleetParts;
   #hooks: FleetHooks = { onChange() {}, onIdle() {}, onSuspect() {} };
   #closed = false;
 
@@ -54,6 +34,12 @@ export class Fleet {
     this.#deps = deps;
     this.#demand = new DemandBook(deps.settings.waiters, deps.clock);
     this.#failures = new Failures(deps.clock);
+    this.#gpus = new GpuBook(deps.settings);
+    this.#parts = {
+      ...{ roster: this.#roster, demand: this.#demand, failures: this.#failures, gpus: this.#gpus },
+      ...{ runtimes: this.#runtimes, recipes: deps.recipes, defaultRuntime: deps.settings.defaultRuntime },
+      keepAliveMs: (replica) => this.keepAliveMs(replica),
+    };
   }
 
   connect(hooks: FleetHooks): void {
@@ -109,7 +95,8 @@ export class Fleet {
 
   /** A new replica in state pending; its GPUs are held from here on. */
   begin(start: StartDecision, reason: string): Replica {
-    const identity = identityOfStart(start, this.#roster.freeName(start.recipe.id));
+    const name = start.demand?.wish?.name ?? this.#roster.freeName(start.recipe.id);
+    const identity = identityOfStart(start, name);
     return this.#enter(identity, start, { state: "pending", reason });
   }
 
@@ -159,6 +146,7 @@ export class Fleet {
     const until = isTelling ? this.#failures.note(replica.identity.recipeId, failure, servedMs) : now;
     this.#move(replica, "failed", failure.message, "failed");
     this.#deps.journal.failed(replica, failure);
+    replica.failureCause = failure.cause;
     if (isTelling && readyAt === undefined && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));
   }
 
@@ -166,20 +154,44 @@ export class Fleet {
   gone(replica: Replica): void {
     this.#move(replica, "gone", replica.reason);
     this.#roster.bury(replica, this.#deps.clock.now());
+    const { runtime } = replica.identity;
+    const readings = this.#runtimes.get(runtime)?.gpus ?? [];
+    if (this.#gpus.giveBack(replica, readings, this.#deps.clock.now())) this.#hooks.onSuspect(runtime);
   }
 
-  setRuntime(name: RuntimeName, runtime: RuntimeSnapshot): void {
+  /** What a runtime has; `askedAt` is absent where that was not asked for now. */
+  setRuntime(name: RuntimeName, runtime: RuntimeSnapshot, askedAt?: number): void {
     this.#runtimes.set(name, runtime);
+    if (askedAt !== undefined) {
+      const isHeld = (gpu: string) => this.#roster.holder(name, gpu) !== undefined;
+      const changes = this.#gpus.observe(name, runtime.gpus, { askedAt, isHeld });
+      for (const change of changes) this.#deps.journal.gpu(name, change);
+    }
+    this.#hooks.onChange();
+  }
+
+  /** Whether a GPU of the runtime is on its way back, and worth looking at soon. */
+  isRecovering(runtime: RuntimeName): boolean {
+    return this.#gpus.isRecovering(runtime);
+  }
+
+  gpus(): readonly GpuStatus[] {
+    return gpuStatuses(this.#parts);
+  }
+
+  /** Takes an operator's word that it can be given out, whatever is in use on it now. */
+  releaseGpu({ runtime, gpu }: Pick<GpuStatus, "runtime" | "gpu">): void {
+    this.#gpus.forgive(runtime, gpu);
+    this.#deps.journal.gpu(runtime, { gpu: gpu.id, kind: "released", reason: "an operator released it" });
     this.#hooks.onChange();
   }
 
   /** A replica of ours that already runs: it enters at `loading`, since whether it answers is to be found out. */
   adopt(identity: ReplicaIdentity, found: FoundReplica): Replica {
-    const recipe = this.#deps.recipes.recipe(identity.recipeId);
-    const profile = recipe?.profiles.find((one) => one.id === identity.profileId);
+    const blueprint = blueprintOf(this.#deps.recipes.recipe(identity.recipeId), identity.profileId);
     const reason = "found running; checking that it answers";
     const start = { state: "loading", reason, startedAt: found.startedAt } as const;
-    const replica = this.#enter(identity, { recipe, profile }, start);
+    const replica = this.#enter(identity, blueprint, start);
     this.located(replica, found.ref, found.address);
     this.#deps.journal.adopted(replica);
     return replica;
@@ -224,18 +236,7 @@ export class Fleet {
   }
 
   snapshot(): FleetSnapshot {
-    return {
-      replicas: this.#roster.all().map((replica) => ({
-        ...snapshotOf(replica),
-        waiting: this.#demand.waiting(replica.model),
-        keepAliveMs: this.keepAliveMs(replica),
-      })),
-      demands: this.#demand.list(),
-      runtimes: this.#runtimes,
-      defaultRuntime: this.#deps.settings.defaultRuntime,
-      recipes: this.#deps.recipes.recipes,
-      failures: this.#failures.active(),
-    };
+    return takeSnapshot(this.#parts);
   }
 
   /** No new requests or orders; those that wait are told. */
@@ -287,9 +288,4 @@ export class Fleet {
   #isComing(model: string): boolean {
     return this.#roster.ofModel(model).some((replica) => replica.isStarting || replica.isServing);
   }
-}
-
-function shuttingDown(): AimError {
-  const details = { retryAfterMs: 5_000 };
-  return new AimError("shutting_down", "the gateway is shutting down; try again in a moment", details);
 }

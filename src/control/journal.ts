@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { GpuChange } from "./gpus.ts";
 import type { Replica, ReplicaState } from "./replica.ts";
 
 export class Journal {
@@ -83,6 +84,14 @@ export class Journal {
       type: unavailable === undefined ? "runtime:available" : "runtime:unavailable",
       message,
     });
+  }
+
+  gpu(runtime: string, { gpu, kind, reason }: GpuChange): void {
+    const fields = { runtime, gpu, reason };
+    if (kind === "quarantined") this.#logger.warn(fields, "GPU is quarantined; nothing is placed on it");
+    else if (kind === "recovered") this.#logger.debug(fields, "GPU is free again");
+    else this.#logger.info(fields, "GPU is no longer quarantined");
+    if (kind !== "recovered") this.#events.publish({ type: `gpu:${kind}`, message: `GPU ${gpu}: ${reason}` });
   }
 
   #publish(replica: Replica, type: string, message: string): void {

@@ -1,19 +1,24 @@
-// Who holds which GPU: derived from the replicas, never stored. A GPU is free when no replica that is not gone holds it.
+// Who holds which GPU, and which are free: derived from the replicas and from what is known of each GPU, never stored.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import { matchesHardware, type RuntimeOffer } from "../catalog/select.ts";
+import type { Gpu } from "../runtime/driver.ts";
+import type { GpuBlock } from "./gpus.ts";
+import { place, type Place } from "./placement.ts";
 import { isLeaving } from "./replica.ts";
-import type { FleetSnapshot, ReplicaSnapshot } from "./snapshot.ts";
+import { gpuKey, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
 /** What is to be placed. */
 export interface Placement {
   readonly recipe: Recipe;
   readonly profile: Profile;
   readonly runtime: RuntimeName;
+  /** On these GPUs and no others. */
+  readonly on?: readonly string[];
 }
 
 export class Ledger {
   readonly #snapshot: FleetSnapshot;
-  /** "runtime/gpu" of every GPU held or taken in this plan. */
+  /** Every GPU held or taken in this plan. */
   readonly #held = new Set<string>();
   /** Replicas stopped by this plan: their GPUs will come back. */
   readonly #doomed = new Set<string>();
@@ -23,33 +28,31 @@ export class Ledger {
   constructor(snapshot: FleetSnapshot) {
     this.#snapshot = snapshot;
     for (const replica of snapshot.replicas) {
-      for (const gpu of replica.gpus) this.#held.add(key(replica.runtime, gpu));
+      for (const gpu of replica.gpus) this.#held.add(gpuKey(replica.runtime, gpu));
     }
   }
 
+  /** Nobody holds it, and nothing else keeps it from being given out. */
   isFree(runtime: RuntimeName, gpu: string): boolean {
-    return !this.#held.has(key(runtime, gpu));
+    const key = gpuKey(runtime, gpu);
+    return !this.#held.has(key) && !this.#snapshot.blocks.has(key);
   }
 
-  /** GPUs to place it on now; empty when it needs none of ours to choose; undefined when there are too few free. */
-  find(placement: Placement): readonly string[] | undefined {
-    const needed = this.#needed(placement);
-    const free = this.#suitable(placement).filter((gpu) => this.isFree(placement.runtime, gpu));
-    return free.length < needed ? undefined : free.slice(0, needed);
+  /** Where to place it now; undefined when too few GPUs are free. */
+  find(placement: Placement): Place | undefined {
+    return place(this.#free(placement), this.#needed(placement));
   }
 
   take(runtime: RuntimeName, gpus: readonly string[]): void {
-    for (const gpu of gpus) this.#held.add(key(runtime, gpu));
+    for (const gpu of gpus) this.#held.add(gpuKey(runtime, gpu));
   }
 
   /** Keeps what is free, and what comes back, for a placement that waits, so that smaller ones do not overtake it for ever. */
   reserve(placement: Placement): void {
     const { runtime } = placement;
-    const suitable = this.#suitable(placement);
-    const free = suitable.filter((gpu) => this.isFree(runtime, gpu));
-    const coming = this.#going(placement).flatMap(({ gpus }) => gpus.filter((gpu) => suitable.includes(gpu)));
-    const claims = coming.filter((gpu) => !this.#claimed.has(key(runtime, gpu)));
-    for (const gpu of claims.slice(0, this.missing(placement))) this.#claimed.add(key(runtime, gpu));
+    const { gpus } = this.coming(placement);
+    for (const gpu of gpus.slice(0, this.missing(placement))) this.#claimed.add(gpuKey(runtime, gpu));
+    const free = this.#free(placement).map(({ id }) => id);
     this.take(runtime, free.slice(0, this.#needed(placement)));
   }
 
@@ -59,62 +62,71 @@ export class Ledger {
 
   /** How many more suitable GPUs it needs than are free. */
   missing(placement: Placement): number {
-    const free = this.#suitable(placement).filter((gpu) => this.isFree(placement.runtime, gpu));
-    return this.#needed(placement) - free.length;
+    return this.#needed(placement) - this.#free(placement).length;
   }
 
-  /** Suitable GPUs of replicas on their way out, which come back without anybody being evicted. */
-  leaving(placement: Placement): { readonly gpus: number; readonly names: readonly string[] } {
-    const going = this.#going(placement);
+  /** Suitable GPUs that come back without anybody being evicted, and from whom. */
+  coming(placement: Placement): { readonly gpus: readonly string[]; readonly names: readonly string[] } {
+    const { runtime } = placement;
+    const leaving = this.#snapshot.replicas.filter(
+      (replica) => (isLeaving(replica.state) || this.#doomed.has(replica.name)) && this.gain(replica, placement) > 0,
+    );
+    const suitable = new Set(this.#suitable(placement).map(({ id }) => id));
+    const recovering = [...suitable].filter((gpu) => this.#block(runtime, gpu)?.status === "recovering");
+    const gpus = [...leaving.flatMap((replica) => replica.gpus.filter((gpu) => suitable.has(gpu))), ...recovering];
     return {
-      gpus: sum(going.map((replica) => this.gain(replica, placement))),
-      names: going.map((replica) => replica.name),
+      gpus: gpus.filter((gpu) => !this.#claimed.has(gpuKey(runtime, gpu))),
+      names: [...leaving.map(({ name }) => name), ...recovering.map((gpu) => `the memory of GPU ${gpu}`)],
     };
   }
 
   /** How many GPUs that suit the placement the replica holds. */
   gain(replica: ReplicaSnapshot, placement: Placement): number {
     if (replica.runtime !== placement.runtime) return 0;
-    const suitable = new Set(this.#suitable(placement));
-    return replica.gpus.filter((gpu) => suitable.has(gpu) && !this.#claimed.has(key(replica.runtime, gpu))).length;
+    const suitable = new Set(this.#suitable(placement).map(({ id }) => id));
+    return replica.gpus.filter((gpu) => suitable.has(gpu) && !this.#claimed.has(gpuKey(replica.runtime, gpu))).length;
   }
 
   /** Whether there would be too few GPUs even if only these kept theirs. */
   short(placement: Placement, kept: readonly ReplicaSnapshot[]): boolean {
-    const taken = sum(kept.map((replica) => this.gain(replica, placement)));
+    const taken = kept.reduce((sum, replica) => sum + this.gain(replica, placement), 0);
     return this.#suitable(placement).length - taken < this.#needed(placement);
   }
 
-  /** "8 MI300X" */
+  /** "8 MI300X (4 held by first-1, 4 by second-1)" */
   describe(placement: Placement): string {
-    const suitable = new Set(this.#suitable(placement));
-    const products = (this.#snapshot.runtimes.get(placement.runtime)?.gpus ?? [])
-      .filter((gpu) => suitable.has(gpu.id))
-      .map((gpu) => gpu.product);
-    return `${products.length} ${[...new Set(products)].join("/") || "GPUs"}`;
+    const suitable = this.#suitable(placement);
+    const names = [...new Set(suitable.map(({ product }) => product))].join("/") || "GPUs";
+    const holders = this.#snapshot.replicas
+      .map((replica) => ({ name: replica.name, count: replica.gpus.filter((id) => isAmong(suitable, id)).length }))
+      .filter(({ count }) => count > 0)
+      .map(({ name, count }, index) => `${count} ${index === 0 ? "held by" : "by"} ${name}`);
+    return `${suitable.length} ${names}${holders.length === 0 ? "" : ` (${holders.join(", ")})`}`;
   }
 
-  /** Those that will give back GPUs it could use. */
-  #going(placement: Placement): readonly ReplicaSnapshot[] {
-    return this.#snapshot.replicas.filter(
-      (replica) => (isLeaving(replica.state) || this.#doomed.has(replica.name)) && this.gain(replica, placement) > 0,
-    );
+  #needed({ runtime, profile }: Placement): number {
+    return this.#snapshot.runtimes.get(runtime)?.placement === "gateway" ? profile.gpus : 0;
   }
 
-  #needed(placement: Placement): number {
-    return this.#snapshot.runtimes.get(placement.runtime)?.placement === "gateway" ? placement.profile.gpus : 0;
+  #free(placement: Placement): readonly Gpu[] {
+    return this.#suitable(placement).filter(({ id }) => this.isFree(placement.runtime, id));
   }
 
-  /** The GPUs of one replica have to be alike: of the products that suit and suffice, the one with most free. */
-  #suitable(placement: Placement): readonly string[] {
-    const { recipe, runtime } = placement;
-    const gpus = this.#snapshot.runtimes.get(runtime)?.gpus ?? [];
-    const alike = Map.groupBy(gpus, (gpu) => gpu.product);
-    const candidates = [...alike]
-      .filter(([product, group]) => matchesHardware(recipe, product) && group.length >= this.#needed(placement))
-      .map(([, group]) => ({ group, free: group.filter((gpu) => this.isFree(runtime, gpu.id)).length }))
+  /** The GPUs of one replica have to be alike: of the kinds that suit and suffice, the one with most free. */
+  #suitable(placement: Placement): readonly Gpu[] {
+    const { recipe, runtime, on } = placement;
+    const usable = usableGpus(this.#snapshot, runtime).filter((gpu) => on?.includes(gpu.id) ?? true);
+    const kinds = [...Map.groupBy(usable, kindOf).values()];
+    const candidates = kinds
+      .filter(([first, ...rest]) => first !== undefined && rest.length + 1 >= this.#needed(placement))
+      .filter(([first]) => first !== undefined && matchesHardware(recipe, first))
+      .map((group) => ({ group, free: group.filter((gpu) => this.isFree(runtime, gpu.id)).length }))
       .sort((a, b) => b.free - a.free);
-    return (candidates[0]?.group ?? []).map((gpu) => gpu.id);
+    return candidates[0]?.group ?? [];
+  }
+
+  #block(runtime: RuntimeName, gpu: string): GpuBlock | undefined {
+    return this.#snapshot.blocks.get(gpuKey(runtime, gpu));
   }
 }
 
@@ -125,16 +137,38 @@ export function offersOf(snapshot: FleetSnapshot, ledger: Ledger): ReadonlyMap<R
     {
       ...(runtime.unavailable === undefined ? {} : { unavailable: runtime.unavailable }),
       knowsGpus: runtime.placement === "gateway",
-      gpus: runtime.gpus.map((gpu) => ({ product: gpu.product, free: ledger.isFree(name, gpu.id) })),
+      gpus: usableGpus(snapshot, name).map((gpu) => ({ ...gpu, free: ledger.isFree(name, gpu.id) })),
     },
   ]);
   return new Map(entries);
 }
 
-function key(runtime: RuntimeName, gpu: string): string {
-  return `${runtime}/${gpu}`;
+/** GPUs that would suit one of the recipes if they could be given out, each with the reason why it cannot. */
+export function unusableFor(snapshot: FleetSnapshot, recipes: readonly Recipe[]): readonly string[] {
+  const all = recipes.flatMap((recipe) => {
+    const runtime = recipe.runtime ?? snapshot.defaultRuntime;
+    const gpus = snapshot.runtimes.get(runtime)?.gpus ?? [];
+    return gpus.flatMap((gpu) => {
+      const block = snapshot.blocks.get(gpuKey(runtime, gpu.id));
+      if (block === undefined || block.status === "recovering" || !matchesHardware(recipe, gpu)) return [];
+      return [`GPU ${gpu.id} is ${block.status}: ${block.reason}`];
+    });
+  });
+  return [...new Set(all)];
 }
 
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
+/** Those that are, or will be, ours to give out. */
+function usableGpus({ runtimes, blocks }: FleetSnapshot, runtime: RuntimeName): readonly Gpu[] {
+  return (runtimes.get(runtime)?.gpus ?? []).filter(({ id }) => {
+    const block = blocks.get(gpuKey(runtime, id));
+    return block === undefined || block.status === "recovering";
+  });
+}
+
+function kindOf({ product, arch, partition, memoryBytes }: Gpu): string {
+  return JSON.stringify([product, arch, partition, Math.round(memoryBytes / 2 ** 30)]);
+}
+
+function isAmong(gpus: readonly Gpu[], id: string): boolean {
+  return gpus.some((gpu) => gpu.id === id);
 }

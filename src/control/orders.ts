@@ -4,11 +4,10 @@ import type { AimError } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Replica } from "./replica.ts";
 import type { Demand } from "./snapshot.ts";
+import type { Wish } from "./wish.ts";
 
-export interface LaunchOrder {
+export interface LaunchOrder extends Wish {
   readonly request: SelectRequest;
-  /** Idle time before unload for this replica; absent: the recipe's or the config's. */
-  readonly keepAliveMs?: number;
 }
 
 export interface OrderResult {
@@ -64,14 +63,7 @@ export class Orders {
   }
 
   demands(): readonly Demand[] {
-    return [...this.#open].map(([id, { order, since }]) => ({
-      id,
-      kind: "order" as const,
-      request: order.request,
-      since,
-      waiting: 1,
-      ...(order.keepAliveMs === undefined ? {} : { keepAliveMs: order.keepAliveMs }),
-    }));
+    return [...this.#open].map(([id, { order, since }]) => toDemand(id, order, since));
   }
 
   #settle(id: string, result: OrderResult | Error): void {
@@ -80,4 +72,9 @@ export class Orders {
     this.#open.delete(id);
     open.settle(result);
   }
+}
+
+/** An order as the planner sees it. */
+export function toDemand(id: string, { request, ...wish }: LaunchOrder, since: number): Demand {
+  return { id, kind: "order", request, since, waiting: 1, wish };
 }

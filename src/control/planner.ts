@@ -4,10 +4,12 @@ import { select, type Selection } from "../catalog/select.ts";
 import { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
 import { refusal } from "./failures.ts";
-import { Ledger, offersOf } from "./ledger.ts";
+import { Ledger, offersOf, unusableFor, type Placement } from "./ledger.ts";
+import { answerOrder } from "./order-answer.ts";
+import type { Place } from "./placement.ts";
 import { isLeaving, isStarting, type StopCause } from "./replica.ts";
 import { isIdle, makeRoom, reasonToStop, type Room } from "./room.ts";
-import { keepAliveOf, runtimeOf, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
+import { gpuKey, runtimeOf, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
 export type Action =
   | {
@@ -16,22 +18,21 @@ export type Action =
       readonly profile: Profile;
       readonly runtime: RuntimeName;
       readonly gpus: readonly string[];
-      /** The launch order it fulfils; absent when requests or the recipe's minimum asked for it. */
-      readonly orderId?: string;
-      readonly keepAliveMs?: number;
+      /** The demand it is for; absent when the recipe's minimum asked for it. */
+      readonly demand?: Demand;
       readonly reason: string;
       readonly reasons: readonly string[];
     }
-  | { readonly kind: "stop"; readonly replica: string; readonly cause: StopCause; readonly reason: string }
-  /** A launch order that an existing replica fulfils. */
   | {
-      readonly kind: "settle";
-      readonly orderId: string;
+      readonly kind: "stop";
       readonly replica: string;
-      /** The idle time that the order asks for. */
-      readonly keepAliveMs?: number;
+      readonly cause: StopCause;
+      /** The demand that gets the room. */
+      readonly demand?: Demand;
       readonly reason: string;
     }
+  /** A launch order that an existing replica fulfils. */
+  | { readonly kind: "settle"; readonly demand: Demand; readonly replica: string; readonly reason: string }
   /** It cannot be had: whoever asked is told. */
   | { readonly kind: "refuse"; readonly demand: Demand; readonly error: AimError; readonly reason: string };
 
@@ -100,12 +101,8 @@ class Draft {
       offersOf(this.#snapshot, this.#ledger),
       this.#snapshot.defaultRuntime,
     );
-    if (selection.kind !== "selected")
-      return this.#refuse(
-        demand,
-        this.#unavailable(recipes, `${demand.request.model} cannot be served: ${selection.why}`),
-      );
-    if (demand.kind === "order" && this.#settle(demand, selection)) return;
+    if (selection.kind !== "selected") return this.#refuse(demand, this.#unavailable(demand, recipes, selection.why));
+    if (demand.kind === "order" && this.#answer(demand, selection)) return;
     const failure = this.#snapshot.failures.get(selection.recipe.id);
     if (failure !== undefined && demand.kind === "requests") {
       return this.#refuse(demand, refusal(failure, failure.until - this.#now));
@@ -130,16 +127,18 @@ class Draft {
     const offers = offersOf(this.#snapshot, this.#ledger);
     const selection = select([recipe], request, offers, this.#snapshot.defaultRuntime);
     if (selection.kind !== "selected") return;
-    const gpus = this.#ledger.find(selection);
-    if (gpus !== undefined) this.#start(selection, gpus, `the recipe keeps at least ${recipe.replicas.min} running`);
+    const place = this.#ledger.find(selection);
+    if (place !== undefined) this.#start(selection, place, `the recipe keeps at least ${recipe.replicas.min} running`);
   }
 
-  #place(demand: Demand, chosen: Chosen): void {
-    const gpus = this.#ledger.find(chosen);
-    if (gpus !== undefined) {
+  #place(demand: Demand, selection: Chosen): void {
+    const on = demand.wish?.on;
+    const chosen = on === undefined ? selection : { ...selection, on };
+    const place = this.#ledger.find(chosen);
+    if (place !== undefined) {
       const reason =
         demand.kind === "order" ? "an operator asked for it" : `${demand.waiting} waiting for ${demand.request.model}`;
-      return this.#start(chosen, gpus, reason, demand);
+      return this.#start(chosen, place, reason, demand);
     }
     const room = makeRoom(chosen, demand, {
       ledger: this.#ledger,
@@ -151,14 +150,15 @@ class Draft {
   }
 
   /** There is no room yet: makes some, waits for it, or says that there will be none. */
-  #occupy(demand: Demand, chosen: Chosen, room: Room): void {
+  #occupy(demand: Demand, chosen: Placement & Chosen, room: Room): void {
     const { model } = demand.request;
     switch (room.kind) {
       case "coming":
         this.#ledger.reserve(chosen);
         return this.#hold(demand, `waiting for ${room.names.join(", ")} to give back its GPUs`);
       case "stop":
-        for (const victim of room.victims) this.#stop(victim, "evicted", reasonToStop(victim, model, this.#now));
+        for (const victim of room.victims)
+          this.#stop(victim, "evicted", reasonToStop(victim, model, this.#now), demand);
         this.#ledger.reserve(chosen);
         return this.#hold(demand, `making room: stopping ${room.victims.map((victim) => victim.name).join(", ")}`);
       case "busy":
@@ -180,54 +180,59 @@ class Draft {
     });
   }
 
-  /** A runtime that is away may come back; anything else needs an operator. */
-  #unavailable(recipes: readonly Recipe[], message: string): AimError {
-    const isAway = recipes.some((recipe) => runtimeOf(this.#snapshot, recipe)?.unavailable !== undefined);
-    return isAway
-      ? new AimError("runtime_unavailable", message, { retryAfterMs: RUNTIME_RETRY_MS })
-      : new AimError("model_unavailable", message);
-  }
-
-  /** True when the order needs no new replica: there is one as asked for, or the recipe allows no more. */
-  #settle(demand: Demand, chosen: Chosen): boolean {
-    const live = this.#live(chosen.recipe.id);
-    const same = live.find((replica) => replica.profileId === chosen.profile.id);
-    if (same !== undefined) {
-      const reason = `${same.name} already serves ${same.model} with ${chosen.profile.id}`;
-      this.actions.push({ kind: "settle", orderId: demand.id, replica: same.name, ...keepAliveOf(demand), reason });
-      return true;
+  /** A runtime that is away, or a GPU that cannot be used, may come back; anything else needs an operator. */
+  #unavailable(demand: Demand, recipes: readonly Recipe[], why: string): AimError {
+    const snapshot = this.#snapshot;
+    const message = `${demand.request.model} cannot be served: ${why}`;
+    if (recipes.some((recipe) => runtimeOf(snapshot, recipe)?.unavailable !== undefined)) {
+      return new AimError("runtime_unavailable", message, { retryAfterMs: RUNTIME_RETRY_MS });
     }
-    if (live.length < chosen.recipe.replicas.max) return false;
-    const names = live.map((replica) => `${replica.name} (${replica.profileId})`).join(", ");
-    const limit = `recipe ${chosen.recipe.id} allows ${chosen.recipe.replicas.max} replica(s) and ${names} runs already`;
-    this.#refuse(demand, new AimError("conflict", `${limit}; stop it first, or raise replicas.max in the recipe`));
-    return true;
+    const offers = offersOf({ ...snapshot, blocks: new Map() }, this.#ledger);
+    const wouldFit = select(recipes, demand.request, offers, snapshot.defaultRuntime).kind === "selected";
+    if (!wouldFit) return new AimError("model_unavailable", message);
+    const blocked = unusableFor(snapshot, recipes).join("; ");
+    return new AimError("no_capacity", `${message}; ${blocked}`, { retryAfterMs: NO_ROOM_RETRY_MS });
   }
 
-  #start(chosen: Chosen, gpus: readonly string[], reason: string, demand?: Demand): void {
-    const { recipe, profile, runtime, reasons } = chosen;
-    this.#ledger.take(runtime, gpus);
-    this.#starting.add(recipe.model);
-    const order = demand?.kind === "order" ? { orderId: demand.id } : {};
-    const keepAlive = demand === undefined ? {} : keepAliveOf(demand);
-    this.actions.push({
-      kind: "start",
+  /** True when the order needs no new replica: there is one as asked for, or there can be none. */
+  #answer(demand: Demand, { recipe, profile, runtime }: Chosen): boolean {
+    const answer = answerOrder(demand, {
       recipe,
       profile,
-      runtime,
-      gpus,
-      ...order,
-      ...keepAlive,
-      reason,
-      reasons,
+      live: this.#live(recipe.id),
+      states: new Map(this.#snapshot.replicas.map(({ name, state }) => [name, state])),
+      gpus: this.#snapshot.runtimes.get(runtime)?.gpus ?? [],
+      block: (gpu) => this.#snapshot.blocks.get(gpuKey(runtime, gpu)),
     });
+    if (answer.kind === "refused") this.#refuse(demand, answer.error);
+    if (answer.kind === "there") {
+      const { name, model } = answer.replica;
+      const reason = `${name} already serves ${model} with ${profile.id}`;
+      this.actions.push({ kind: "settle", demand, replica: name, reason });
+    }
+    return answer.kind !== "wanted";
   }
 
-  #stop(replica: ReplicaSnapshot, cause: StopCause, reason: string): void {
+  #start(chosen: Chosen, { gpus, why }: Place, reason: string, demand?: Demand): void {
+    const { recipe, profile, runtime } = chosen;
+    this.#ledger.take(runtime, gpus);
+    this.#starting.add(recipe.model);
+    const reasons = [...chosen.reasons, ...(why === "" ? [] : [why])];
+    const cause = demand === undefined ? {} : { demand };
+    this.actions.push({ kind: "start", recipe, profile, runtime, gpus, ...cause, reason, reasons });
+  }
+
+  #stop(replica: ReplicaSnapshot, cause: StopCause, reason: string, demand?: Demand): void {
     if (this.#doomed.has(replica.name)) return;
     this.#doomed.add(replica.name);
     this.#ledger.doom(replica.name);
-    this.actions.push({ kind: "stop", replica: replica.name, cause, reason });
+    this.actions.push({
+      kind: "stop",
+      replica: replica.name,
+      cause,
+      ...(demand === undefined ? {} : { demand }),
+      reason,
+    });
   }
 
   #refuse(demand: Demand, error: AimError): void {

@@ -13,6 +13,7 @@
 // An adopted replica (found running after our own restart) enters at `loading`.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
+import type { Wish } from "./wish.ts";
 
 export type ReplicaState =
   | "pending"
@@ -51,6 +52,8 @@ export interface ReplicaIdentity {
   readonly gpus: readonly string[];
   /** Idle time before unload that its launch asked for; absent: the recipe's or the config's. */
   readonly keepAliveMs?: number;
+  /** Engine flags that its launch added; absent: none. */
+  readonly flags?: readonly string[];
   readonly adopted: boolean;
 }
 
@@ -58,6 +61,10 @@ export interface ReplicaIdentity {
 export interface Blueprint {
   readonly recipe: Recipe | undefined;
   readonly profile: Profile | undefined;
+}
+
+export function blueprintOf(recipe: Recipe | undefined, profileId: string): Blueprint {
+  return { recipe, profile: recipe?.profiles.find(({ id }) => id === profileId) };
 }
 
 /** How a replica comes into being. */
@@ -104,6 +111,7 @@ export class Replica {
   responsive = true;
   unresponsiveSince: number | undefined;
   stopCause: StopCause | undefined;
+  failureCause: string | undefined;
   /** Idle time before unload that a launch asked for, its own or a later one; undefined: the recipe's or the config's. */
   keepAliveMs: number | undefined;
   readonly #gone = Promise.withResolvers<void>();
@@ -172,12 +180,13 @@ export interface StartDecision {
   readonly profile: Profile;
   readonly runtime: RuntimeName;
   readonly gpus: readonly string[];
-  /** Idle time before unload that its order asked for. */
-  readonly keepAliveMs?: number;
+  /** The demand it is for. */
+  readonly demand?: { readonly wish?: Wish };
 }
 
 export function identityOfStart(start: StartDecision, name: string): ReplicaIdentity {
-  const { recipe, profile, runtime, gpus, keepAliveMs } = start;
+  const { recipe, profile, runtime, gpus, demand } = start;
+  const { keepAliveMs, flags = [] } = demand?.wish ?? {};
   return {
     name,
     model: recipe.model,
@@ -188,6 +197,7 @@ export function identityOfStart(start: StartDecision, name: string): ReplicaIden
     gpus,
     adopted: false,
     ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
+    ...(flags.length === 0 ? {} : { flags }),
   };
 }
 

@@ -32,9 +32,9 @@ export function makeRoom(placement: Placement, demand: Demand, occupants: Occupa
   const kept = holders.filter((replica) => occupants.isKept(replica));
   if (ledger.short(placement, kept)) return { kind: "kept", names: kept.map(({ name }) => name) };
   const missing = ledger.missing(placement);
-  const leaving = ledger.leaving(placement);
-  if (leaving.gpus >= missing) return { kind: "coming", names: leaving.names };
-  const wanted = missing - leaving.gpus;
+  const coming = ledger.coming(placement);
+  if (coming.gpus.length >= missing) return { kind: "coming", names: coming.names };
+  const wanted = missing - coming.gpus.length;
   const gain = (replica: ReplicaSnapshot) => ledger.gain(replica, placement);
   const ready = holders.filter((replica) => replica.state === "ready" && !kept.includes(replica));
   const idle = ready.filter(isIdle).sort((a, b) => a.idleSince - b.idleSince);

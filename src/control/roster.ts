@@ -1,12 +1,13 @@
 // The replicas there are, by name and by model, and the refs of those that are gone.
 import { LRUCache } from "lru-cache";
+import type { RuntimeName } from "../catalog/recipe.ts";
 import type { Replica } from "./replica.ts";
 
 /** A list asked for before a removal may arrive after it; more than a few of those refs are never in flight. */
 const REMEMBERED = 1000;
 
 /** The roster for those who may only look. */
-export type RosterView = Pick<Roster, "all" | "find" | "isBuried" | "ofModel">;
+export type RosterView = Pick<Roster, "all" | "find" | "holder" | "isBuried" | "ofModel">;
 
 export class Roster {
   readonly #byName = new Map<string, Replica>();
@@ -36,6 +37,11 @@ export class Roster {
 
   find(name: string): Replica | undefined {
     return this.#byName.get(name);
+  }
+
+  /** The replica that holds a GPU of the runtime. */
+  holder(runtime: RuntimeName, gpu: string): Replica | undefined {
+    return this.all().find(({ identity }) => identity.runtime === runtime && identity.gpus.includes(gpu));
   }
 
   all(): readonly Replica[] {

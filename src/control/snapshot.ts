@@ -3,7 +3,9 @@ import type { Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { SelectRequest } from "../catalog/select.ts";
 import type { Gpu } from "../runtime/driver.ts";
 import type { StartFailure } from "./failures.ts";
+import type { GpuBlock } from "./gpus.ts";
 import type { Replica, ReplicaState } from "./replica.ts";
+import type { Wish } from "./wish.ts";
 
 export interface FleetSnapshot {
   readonly replicas: readonly ReplicaSnapshot[];
@@ -14,6 +16,8 @@ export interface FleetSnapshot {
   readonly recipes: readonly Recipe[];
   /** By recipe id; only those still backing off. */
   readonly failures: ReadonlyMap<string, StartFailure>;
+  /** By `gpuKey`: GPUs that nobody of ours holds and that can still not be given out. */
+  readonly blocks: ReadonlyMap<string, GpuBlock>;
 }
 
 export interface ReplicaSnapshot {
@@ -33,6 +37,8 @@ export interface ReplicaSnapshot {
   readonly readyAt: number;
   /** Infinity: never unloaded for being idle. */
   readonly keepAliveMs: number;
+  /** Engine flags that its launch added. */
+  readonly flags: readonly string[];
   /** Its recipe is gone from the catalogue, or has changed since it started. */
   readonly stale: boolean;
 }
@@ -43,10 +49,10 @@ export interface Demand {
   readonly kind: "requests" | "order";
   readonly request: SelectRequest;
   readonly since: number;
-  /** Idle time before unload that the order asks for. */
-  readonly keepAliveMs?: number;
   /** Requests behind it; 1 for an order. */
   readonly waiting: number;
+  /** What an operator asks for beyond the model. */
+  readonly wish?: Wish;
 }
 
 export interface RuntimeSnapshot {
@@ -69,6 +75,7 @@ export function runtimeOf(
 export function snapshotOf(replica: Replica): Omit<ReplicaSnapshot, "waiting" | "keepAliveMs"> {
   return {
     ...replica.identity,
+    flags: replica.identity.flags ?? [],
     state: replica.state,
     responsive: replica.responsive,
     inFlight: replica.inFlight,
@@ -84,7 +91,7 @@ export interface RecipeBook {
   recipe(id: string): Recipe | undefined;
 }
 
-/** The idle time that a demand asks for, to be spread into what is done about it. */
-export function keepAliveOf({ keepAliveMs }: Demand): { readonly keepAliveMs?: number } {
-  return keepAliveMs === undefined ? {} : { keepAliveMs };
+/** Names a GPU among those of all runtimes. */
+export function gpuKey(runtime: RuntimeName, gpu: string): string {
+  return `${runtime}/${gpu}`;
 }

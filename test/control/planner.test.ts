@@ -23,6 +23,7 @@ function replica(model: string, overrides: Partial<ReplicaSnapshot> = {}): Repli
     readyAt: NOW - 100_000,
     keepAliveMs: 60_000,
     stale: false,
+    flags: [],
     ...overrides,
   };
 }
@@ -42,6 +43,7 @@ function snapshot(
     defaultRuntime: "docker",
     recipes: ["a", "b", "c"].map((id) => makeRecipe({ id, gpus: 4 })),
     failures: new Map(),
+    blocks: new Map(),
     ...rest,
   };
 }

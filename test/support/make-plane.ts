@@ -21,6 +21,7 @@ const SETTINGS: ControlPlaneSettings = {
   keepAliveMs: 60_000,
   defaultRuntime: "docker",
   maxHoldMs: 600_000,
+  recoveryMs: 60_000,
   waiters: { maxPerModel: 1000, maxBytes: 2 ** 30 },
   launch: {
     images: {},

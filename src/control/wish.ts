@@ -1,0 +1,15 @@
+// What an operator can ask for when launching.
+
+/** What a launch asks for beyond recipe and profile; nothing of it is silently replaced. */
+export interface Wish {
+  /** Idle time before unload; absent: the recipe's or the config's. */
+  readonly keepAliveMs?: number;
+  /** How many such replicas there should be at least; 1 when absent. */
+  readonly atLeast?: number;
+  /** GPU ids: these and no others. */
+  readonly on?: readonly string[];
+  /** What the replica is to be called. */
+  readonly name?: string;
+  /** Engine flags beside those of the profile, which they override. */
+  readonly flags?: readonly string[];
+}
