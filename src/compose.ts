@@ -130,12 +130,22 @@ function createDrivers(config: Config, catalog: Catalog, logger: Logger): Readon
   const drivers = new Map<RuntimeName, RuntimeDriver>();
   const wanted = new Set(catalog.recipes.map((recipe) => recipe.runtime ?? config.runtime));
   if (wanted.has("docker")) {
-    const { socket: socketPath, network, binds, publish, sysRoot, devRoot } = docker;
+    const { socket: socketPath, network, binds, publish, sysRoot, devRoot, pullSilence } = docker;
     const devices = { sysRoot, devRoot };
     const onNetwork = network === undefined ? {} : { network };
     drivers.set(
       "docker",
-      new DockerDriver({ installation, socketPath, ...onNetwork, binds, publish, devices, clock, logger }),
+      new DockerDriver({
+        installation,
+        socketPath,
+        ...onNetwork,
+        binds,
+        publish,
+        devices,
+        pullSilenceMs: pullSilence,
+        clock,
+        logger,
+      }),
     );
   }
   const baseEnv = config.processEnvironment;

@@ -24,6 +24,7 @@ import type {
   LogLine,
   LogOptions,
   ObservedReplica,
+  PullProgress,
   ReplicaStats,
   RuntimeDriver,
   StartPhase,
@@ -44,6 +45,8 @@ export interface DockerDriverOptions {
   readonly binds?: readonly string[];
   /** Instead of the negotiated one. */
   readonly apiVersion?: string;
+  /** How long nothing may be heard of a pull before it is given up. */
+  readonly pullSilenceMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -63,6 +66,7 @@ export class DockerDriver implements RuntimeDriver {
 
   constructor(options: DockerDriverOptions) {
     const { installation, publish, clock, network = DEFAULT_NETWORK, binds = [] } = options;
+    const { pullSilenceMs = LIMITS.pullSilence } = options;
     requireName(installation);
     requireBridge(network);
     this.#options = options;
@@ -70,7 +74,7 @@ export class DockerDriver implements RuntimeDriver {
     this.#client = new DockerClient(options);
     this.#containers = new Containers(this.#client, clock, { network, publish });
     this.#network = new Network(this.#client, network, installation);
-    this.#images = new Images(this.#client, clock);
+    this.#images = new Images(this.#client, { clock, pullSilenceMs });
     this.#starter = new Starter(this.#containers, clock);
   }
 
@@ -91,9 +95,14 @@ export class DockerDriver implements RuntimeDriver {
     const name = `${this.#context.installation}-${spec.replica}`;
     const devices = await accessTo(spec.gpus, this.#options.devices);
     const body = createBody(spec, this.#context, devices);
-    await this.#images.ensure(body.Image ?? "", (progress) => observe({ kind: "pulling", ...progress }), signal);
+    const onPull = (progress: PullProgress) => observe({ kind: "pulling", ...progress });
+    await this.#images.ensure(body.Image ?? "", spec.pull, onPull, signal);
     await this.#network.ensure(signal);
     return this.#starter.start({ name, body }, observe, signal);
+  }
+
+  async pull(image: string, observe: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
+    await this.#images.pull(image, observe, this.#untilClosed(signal));
   }
 
   async stop(ref: BackendRef, options: StopOptions, signal: AbortSignal): Promise<void> {

@@ -8,6 +8,11 @@ export function statusOf(error: unknown): number | undefined {
   return error instanceof AimError && typeof error.data["status"] === "number" ? error.data["status"] : undefined;
 }
 
+/** What Docker refused with, in its own words, when it did. */
+export function saidBy(error: unknown): string | undefined {
+  return error instanceof AimError && typeof error.data["said"] === "string" ? error.data["said"] : undefined;
+}
+
 /** True when Docker took the request but its answer never came: what was asked for may have happened. */
 export function isAnswerLost(error: unknown): boolean {
   return error instanceof AimError && error.data["answerLost"] === true;
@@ -53,7 +58,7 @@ function refused(error: Error, status: number, task: string): AimError {
   const known = failure.code === "crashed" ? "" : `; ${failure.advice}`;
   // Without the cause: its words are in the message, and would be told twice.
   return new AimError("runtime_failed", `Docker refused to ${task}: ${said}${known}`, {
-    data: { status, ...(failure.code === "crashed" ? {} : { failure: failure.code }) },
+    data: { status, said, ...(failure.code === "crashed" ? {} : { failure: failure.code }) },
   });
 }
 

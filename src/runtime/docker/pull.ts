@@ -1,214 +1,193 @@
 // Makes sure an image is there. However many starts need it, it is pulled once, and given up when none needs it any more.
 import { z } from "zod";
-import { AimError } from "../../errors.ts";
-import { deadline, type Clock } from "../../lib/clock.ts";
+import type { PullPolicy } from "../../catalog/launch-spec.ts";
+import { AimError, messageOf } from "../../errors.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { orAborted } from "../../lib/or-aborted.ts";
 import type { PullProgress } from "../driver.ts";
 import { LIMITS, ask, type DockerClient } from "./client.ts";
-import { orAborted } from "../../lib/or-aborted.ts";
-import { statusOf } from "./errors.ts";
+import { notUnderstood, saidBy, statusOf } from "./errors.ts";
 import { readJsonLines } from "./json-lines.ts";
-import { classifyFailure } from "../progress.ts";
+import { classifyPull, INTERRUPTED, STALLED, type PullFailure } from "./pull-failure.ts";
+import { isRetry, Layers, readPullLine, type PullLine } from "./pull-progress.ts";
+import { PullReports } from "./pull-reports.ts";
+import { Silence } from "./pull-silence.ts";
+
+export interface ImagesOptions {
+  readonly clock: Clock;
+  /** How long nothing may be heard of a pull before it is given up. */
+  readonly pullSilenceMs: number;
+}
+
+/** An image of this machine. */
+export interface LocalImage {
+  /** "sha256:…": what a tag means now, for good. */
+  readonly id: string;
+}
+
+type Observe = (progress: PullProgress) => void;
 
 interface Pull {
   readonly done: Promise<void>;
-  readonly watchers: Set<(progress: PullProgress) => void>;
+  readonly reports: PullReports;
   readonly cancel: AbortController;
-  /** For those who join later. */
-  latest: PullProgress;
 }
 
-const NOTHING_YET: PullProgress = { doneBytes: 0, totalBytes: undefined, layers: [] };
+/** How far a pull is, and whether Docker has lost the registry. */
+interface Course {
+  readonly layers: Layers;
+  retry?: PullLine;
+}
 
 export class Images {
   readonly #client: DockerClient;
-  readonly #clock: Clock;
+  readonly #options: ImagesOptions;
+  /** Those under way, by the image's name. */
   readonly #pulls = new Map<string, Pull>();
 
-  constructor(client: DockerClient, clock: Clock) {
+  constructor(client: DockerClient, options: ImagesOptions) {
     this.#client = client;
-    this.#clock = clock;
+    this.#options = options;
   }
 
-  /** Resolves when the image is there. `observe` is called only when it has to be pulled. */
-  async ensure(image: string, observe: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
-    if (await this.#isThere(image, signal)) return;
+  /** Resolves when the image is there as the policy wants it. `observe` is called only when it has to be pulled. */
+  async ensure(image: string, policy: PullPolicy, observe: Observe, signal: AbortSignal): Promise<LocalImage> {
+    if (policy === "always") return this.pull(image, observe, signal);
+    const present = await this.#find(image, signal);
+    if (present !== undefined) return present;
+    if (policy === "missing") return this.pull(image, observe, signal);
+    throw failed(image, "it is not on this machine, and docker.pull forbids to fetch it", {
+      code: "image_not_found",
+      advice: `load it there ("docker pull ${image}" or "docker load"), or set pull: missing`,
+    });
+  }
+
+  /** Fetches it, also when it is there already: its tag may mean another image by now. */
+  async pull(image: string, observe: Observe, signal: AbortSignal): Promise<LocalImage> {
+    if (isId(image)) return this.#findById(image, signal);
     const pull = this.#pulls.get(image) ?? this.#begin(image);
-    // A function of its own per caller, since two may observe with the same one.
-    const watcher = (progress: PullProgress) => observe(progress);
-    pull.watchers.add(watcher);
+    const unwatch = pull.reports.watch(observe);
     try {
-      watcher(pull.latest);
       await orAborted(pull.done, signal);
     } finally {
-      pull.watchers.delete(watcher);
-      if (pull.watchers.size === 0) this.#end(image, pull);
+      unwatch();
+      if (!pull.reports.isWatched) this.#end(image, pull);
     }
+    const present = await this.#find(image, signal);
+    if (present !== undefined) return present;
+    // A stream that ended without an error is no proof.
+    const said = "Docker reported no error, but the image is not there";
+    throw failed(image, said, classifyPull(""));
   }
 
   #begin(image: string): Pull {
     const cancel = new AbortController();
-    const watchers: Pull["watchers"] = new Set();
-    const report = (progress: PullProgress) => {
-      pull.latest = progress;
-      for (const watcher of watchers) watcher(progress);
-    };
-    const pull: Pull = {
-      done: this.#pull(image, report, cancel.signal),
-      watchers,
-      cancel,
-      latest: NOTHING_YET,
-    };
+    const reports = new PullReports(this.#options.clock);
+    const pull = { done: this.#run(image, reports, cancel.signal), reports, cancel };
+    // Whoever comes after the end looks anew: nothing is remembered of it.
+    const forget = () => this.#forget(image, pull);
+    pull.done.then(forget, forget);
     this.#pulls.set(image, pull);
     return pull;
   }
 
-  /** Whoever comes next looks anew: nothing is remembered of an ended pull. */
   #end(image: string, pull: Pull): void {
-    if (this.#pulls.get(image) === pull) this.#pulls.delete(image);
+    this.#forget(image, pull);
     pull.cancel.abort(new Error(`nobody needs ${image} any more`));
   }
 
-  async #isThere(image: string, signal: AbortSignal): Promise<boolean> {
-    try {
-      await this.#client.call(`inspect image ${image}`, LIMITS.look, signal, (docker, abortSignal) =>
-        ask(docker, `/images/${image}/json`, abortSignal),
-      );
-      return true;
-    } catch (error) {
-      if (statusOf(error) === 404) return false;
-      throw error;
-    }
+  #forget(image: string, pull: Pull): void {
+    if (this.#pulls.get(image) === pull) this.#pulls.delete(image);
   }
 
-  async #pull(image: string, report: (progress: PullProgress) => void, cancel: AbortSignal): Promise<void> {
-    const task = `pull image ${image}`;
-    const silence = new Silence(this.#clock, image, cancel);
-    const layers = new LayerSums();
+  async #run(image: string, reports: PullReports, cancel: AbortSignal): Promise<void> {
+    const { clock, pullSilenceMs: limitMs } = this.#options;
+    const course: Course = { layers: new Layers() };
+    const reason = () => silent(image, limitMs, course.retry);
+    const silence = new Silence({ clock, limitMs, reason, cancel });
     try {
-      const stream = await this.#client.open(task, LIMITS.pullSilence, silence.signal, (docker, abortSignal) =>
-        docker.pull(image, { abortSignal }),
-      );
-      for await (const line of readJsonLines(stream, task)) {
-        silence.broken();
-        layers.add(readPullLine(line, image));
-        report(layers.progress());
+      for await (const line of this.#lines(image, silence.signal)) {
+        if (line?.error !== undefined) throw failed(image, line.error, classifyPull(line.error));
+        if (line === undefined || !isRetry(line)) silence.broken();
+        if (line !== undefined) note(course, line);
+        reports.changed(() => course.layers.progress());
       }
     } catch (error) {
-      if (silence.signal.aborted) throw silence.signal.reason;
-      throw pullFailed(image, error);
+      throw silence.signal.aborted ? silence.signal.reason : explained(image, error);
     } finally {
       silence.end();
+      reports.end();
     }
-    // A stream that ended without an error is no proof.
-    if (!(await this.#isThere(image, cancel)))
-      throw pullFailed(image, new Error("Docker reported no error, but the image is not there"));
+  }
+
+  async *#lines(image: string, signal: AbortSignal): AsyncGenerator<PullLine | undefined, void, undefined> {
+    const task = `pull image ${image}`;
+    // The silence has the shorter breath, or the longer one: Docker answers only when the registry has.
+    const stream = await this.#client.open(task, Infinity, signal, (docker, abortSignal) =>
+      docker.pull(image, { abortSignal }),
+    );
+    for await (const line of readJsonLines(stream, task)) yield readPullLine(line);
+  }
+
+  async #findById(id: string, signal: AbortSignal): Promise<LocalImage> {
+    const present = await this.#find(id, signal);
+    if (present !== undefined) return present;
+    throw failed(id, "there is no image of this id", {
+      code: "image_not_found",
+      advice: "an id cannot be fetched: load the image, or name it by its tag or digest",
+    });
+  }
+
+  async #find(image: string, signal: AbortSignal): Promise<LocalImage | undefined> {
+    const task = `inspect image ${image}`;
+    let answer: unknown;
+    try {
+      answer = await this.#client.call(task, LIMITS.look, signal, (docker, abortSignal) =>
+        ask(docker, `/images/${image}/json`, abortSignal),
+      );
+    } catch (error) {
+      if (statusOf(error) === 404) return undefined;
+      throw error;
+    }
+    const parsed = inspectAnswer.safeParse(answer);
+    if (!parsed.success) throw notUnderstood(task, parsed.error);
+    return { id: parsed.data.Id };
   }
 }
 
-/** Aborts when nothing was heard for too long: a pull may take an hour, but not in silence. */
-class Silence {
-  readonly #clock: Clock;
-  readonly #reason: () => Error;
-  readonly #cancel: AbortSignal;
-  readonly #controller = new AbortController();
-  #guard: ReturnType<typeof deadline>;
+const inspectAnswer = z.object({ Id: z.string() });
 
-  constructor(clock: Clock, image: string, cancel: AbortSignal) {
-    this.#clock = clock;
-    this.#cancel = cancel;
-    this.#reason = () =>
-      pullFailed(image, new Error(`nothing was heard from the registry for ${LIMITS.pullSilence / 1000} s`));
-    this.#guard = this.#listen();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  broken(): void {
-    this.#guard.done();
-    this.#guard = this.#listen();
-  }
-
-  end(): void {
-    this.#guard.done();
-  }
-
-  #listen(): ReturnType<typeof deadline> {
-    const guard = deadline(this.#clock, LIMITS.pullSilence, this.#reason, this.#cancel);
-    const pass = () => this.#controller.abort(guard.signal.reason);
-    if (guard.signal.aborted) pass();
-    else guard.signal.addEventListener("abort", pass, { once: true });
-    return guard;
-  }
+/** Of an image, as "docker images --no-trunc" shows it: it names content, not where to get it. */
+function isId(image: string): boolean {
+  return /^(sha256:)?[0-9a-f]{64}$/.test(image);
 }
 
-const pullLine = z.object({
-  status: z.string().default(""),
-  id: z.string().optional(),
-  progressDetail: z.object({ current: z.number().optional(), total: z.number().optional() }).optional(),
-  // Old daemons send `error`, new ones only `errorDetail`.
-  error: z.string().optional(),
-  errorDetail: z.object({ message: z.string() }).optional(),
-});
-
-type PullLine = z.infer<typeof pullLine>;
-
-/** Throws for the failures that Docker reports inside an answer that began with 200. */
-function readPullLine(line: unknown, image: string): PullLine | undefined {
-  const parsed = pullLine.safeParse(line);
-  // A line of a shape we do not know carries no progress, and is no failure either.
-  if (!parsed.success) return undefined;
-  const said = parsed.data.errorDetail?.message ?? parsed.data.error;
-  if (said !== undefined) throw pullFailed(image, new Error(said));
-  return parsed.data;
+function note(course: Course, line: PullLine): void {
+  course.layers.add(line);
+  if (isRetry(line)) course.retry = line;
+  else delete course.retry;
 }
 
-function pullFailed(image: string, cause: unknown): AimError {
-  if (cause instanceof AimError) return cause;
-  const said = cause instanceof Error ? cause.message : String(cause);
-  const { code, advice } = classifyFailure([said], undefined);
-  const known = code === "crashed" ? "check that this machine can reach the registry" : advice;
-  return new AimError("runtime_failed", `cannot pull image ${image}: ${said}; ${known}`, {
-    cause,
-    data: code === "crashed" ? {} : { failure: code },
+function silent(image: string, limitMs: number, retry: PullLine | undefined): AimError {
+  const limit = `${limitMs / 1000} s`;
+  if (retry === undefined) return failed(image, `nothing was heard from the registry for ${limit}`, STALLED);
+  return failed(
+    image,
+    `the registry broke off, and nothing more has come for ${limit} ("${retry.status}")`,
+    INTERRUPTED,
+  );
+}
+
+/** That Docker itself is away is no fault of the image. */
+function explained(image: string, error: unknown): AimError {
+  if (error instanceof AimError && error.code === "runtime_unavailable") return error;
+  const said = saidBy(error) ?? messageOf(error);
+  return failed(image, said, classifyPull(said), error);
+}
+
+function failed(image: string, said: string, { code, advice }: PullFailure, cause?: unknown): AimError {
+  const status = statusOf(cause);
+  return new AimError("runtime_failed", `cannot pull image ${image}: ${said}; ${advice}`, {
+    data: { failure: code, ...(status === undefined ? {} : { status }) },
   });
-}
-
-/** Adds up the bytes of all layers. The status decides what a line is about: extraction counts bytes, too. */
-class LayerSums {
-  readonly #layers = new Map<string, { done: number; total: number | undefined }>();
-
-  add(line: PullLine | undefined): void {
-    if (line?.id === undefined) return;
-    const known = this.#layers.get(line.id);
-    switch (line.status) {
-      case "Pulling fs layer":
-      case "Waiting":
-        if (known === undefined) this.#layers.set(line.id, { done: 0, total: undefined });
-        return;
-      case "Downloading": {
-        const total = line.progressDetail?.total ?? known?.total;
-        this.#layers.set(line.id, { done: line.progressDetail?.current ?? known?.done ?? 0, total });
-        return;
-      }
-      case "Verifying Checksum":
-      case "Download complete":
-      case "Pull complete": {
-        // Small layers are done before their size was ever told.
-        const total = known?.total ?? known?.done ?? 0;
-        this.#layers.set(line.id, { done: total, total });
-        return;
-      }
-      default:
-    }
-  }
-
-  progress(): PullProgress {
-    const layers = [...this.#layers.values()];
-    const doneBytes = layers.reduce((sum, layer) => sum + layer.done, 0);
-    const isKnown = layers.length > 0 && layers.every((layer) => layer.total !== undefined);
-    const totalBytes = isKnown ? layers.reduce((sum, layer) => sum + (layer.total ?? 0), 0) : undefined;
-    return { doneBytes, totalBytes, layers: [] };
-  }
 }
