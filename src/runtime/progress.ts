@@ -1,151 +1,105 @@
-// What an engine's log lines mean for people: how far a start has come, and why it failed. For display and
-// classification only: the text changes between versions of vLLM, and readiness comes from HTTP.
-import { stripVTControlCharacters } from "node:util";
-import type { ReplicaExit } from "./driver.ts";
+// What an engine's log lines say about how far its load has come. For display and for telling silence from work only: the text
+// changes between versions of vLLM, and readiness comes from HTTP.
+import { visibleText } from "./visible-text.ts";
 
 export interface Progress {
-  readonly phase: "weights" | "compile" | "graphs" | "warm-up" | "ready";
+  readonly phase: "weights" | "compile" | "graphs" | "warm-up";
+  /** A short phrase without the percentage: "loading weights". */
+  readonly text: string;
   readonly percent?: number;
-  /** A short phrase: "loading weights 62%". */
+  /** Which of the engine's processes says so: "Worker_TP3". */
+  readonly worker?: string;
+  /** Differs with each bit of progress that text and percentage do not show. */
+  readonly detail?: string;
+}
+
+interface Pattern {
+  /** A bar's `$1` is its percentage. */
+  readonly pattern: RegExp;
+  readonly phase: Progress["phase"];
   readonly text: string;
 }
 
-export type FailureCode =
-  | "out_of_memory"
-  | "bad_argument"
-  | "gated_model"
-  | "disk_full"
-  | "no_gpu_access"
-  | "image_not_found"
-  | "crashed";
-
-export interface Failure {
-  readonly code: FailureCode;
-  /** What an operator can do about it. */
-  readonly advice: string;
-}
-
-interface Milestone extends Omit<Progress, "percent"> {
-  readonly pattern: RegExp;
-}
-
-/** Lines that end in a percentage are bars; `$1` is the percentage. */
-const BARS: readonly Milestone[] = [
+const BARS: readonly Pattern[] = [
   { pattern: /Fetching \d+ files:\s*(\d+)%/, phase: "weights", text: "downloading weights" },
   { pattern: /(?:checkpoint|loading) shards:\s*(\d+)%/i, phase: "weights", text: "loading weights" },
-  { pattern: /Capturing .*?graphs?.*?:\s*(\d+)%/i, phase: "graphs", text: "capturing graphs" },
+  { pattern: /Capturing .*?(?:graphs?|batches).*?:\s*(\d+)%/i, phase: "graphs", text: "capturing graphs" },
+  { pattern: /warm-?up[^:%]{0,40}:\s*(\d+)%/i, phase: "warm-up", text: "warming up kernels" },
 ];
 
-const MILESTONES: readonly Milestone[] = [
-  { pattern: /Starting to load model/, phase: "weights", text: "loading weights" },
-  { pattern: /Model loading took|Loading weights took/, phase: "weights", text: "weights loaded" },
-  { pattern: /torch\.compile takes/, phase: "compile", text: "compiled" },
-  { pattern: /torch_compile_cache|for vLLM's torch\.compile/, phase: "compile", text: "compiling" },
+/** Bars of single files say that bytes flow, not how many are left. */
+const FILE_BAR = /([\w.-]+\.(?:safetensors|bin|pth?|gguf)|incomplete total\.*\)?):\s*(\d+%[^[]*)/;
+
+/** `$1` of a kernel's line is its module. */
+const KERNELS: readonly (readonly [pattern: RegExp, verb: string])[] = [
+  [/\[aiter\] start build \[(?:module_)?([\w.]+)\]/, "compiling kernel"],
+  [/\[aiter\] finish build \[(?:module_)?([\w.]+)\]/, "compiled kernel"],
+];
+
+const MILESTONES: readonly Pattern[] = [
   {
-    pattern: /Available KV cache memory|GPU KV cache size|Maximum concurrency for/,
+    pattern: /Resolved architecture|Initializing a V\d LLM engine/,
+    phase: "weights",
+    text: "reading the model's files",
+  },
+  { pattern: /Starting to load model|Load weight begin|load_tensors: /, phase: "weights", text: "loading weights" },
+  { pattern: /Time spent downloading weights/, phase: "weights", text: "weights downloaded" },
+  { pattern: /Model loading took|Loading weights took|Load weight end/, phase: "weights", text: "weights loaded" },
+  { pattern: /torch\.compile takes/, phase: "compile", text: "compiled" },
+  {
+    pattern: /torch_compile_cache|for vLLM's torch\.compile|Dynamo bytecode transform|Compiling a graph for/,
+    phase: "compile",
+    text: "compiling",
+  },
+  {
+    pattern: /Available KV cache memory|GPU KV cache size|Maximum concurrency for|Memory profiling takes/,
     phase: "graphs",
     text: "preparing the KV cache",
   },
-  { pattern: /Capturing .*?graphs?/i, phase: "graphs", text: "capturing graphs" },
-  { pattern: /Graph capturing finished/, phase: "warm-up", text: "graphs captured" },
+  { pattern: /Capturing .*?graphs?|Capture cuda graph begin/i, phase: "graphs", text: "capturing graphs" },
+  { pattern: /Graph capturing finished|Capture cuda graph end/i, phase: "warm-up", text: "graphs captured" },
   { pattern: /init engine \(.*\) took/, phase: "warm-up", text: "engine initialised" },
-  { pattern: /Application startup complete/, phase: "ready", text: "server started" },
+  {
+    pattern: /Starting vLLM API server|Application startup complete|server is listening on/,
+    phase: "warm-up",
+    text: "server started",
+  },
 ];
 
-/** What one line of an engine's log says about its start; undefined for most lines. */
+/** "(Worker_TP0 pid=7)", "(VllmWorker rank=3 pid=7)", "(EngineCore_DP1 pid=7)" */
+const WORKER = /\((Worker\w*|VllmWorker rank=\d+|EngineCore\w*|APIServer\w*)(?: pid=\d+)?\)/;
+
+/** What one line of an engine's log says about its load; undefined for most lines. */
 export function parseProgress(line: string): Progress | undefined {
-  const text = visible(line);
-  for (const bar of BARS) {
-    const found = bar.pattern.exec(text);
-    if (found === null) continue;
-    const percent = Math.min(100, Number(found[1]));
-    return { phase: bar.phase, percent, text: `${bar.text} ${percent}%` };
+  const text = visibleText(line);
+  const progress = barIn(text) ?? fileIn(text) ?? kernelIn(text) ?? milestoneIn(text);
+  const worker = WORKER.exec(text)?.[1];
+  return progress === undefined || worker === undefined ? progress : { ...progress, worker };
+}
+
+function barIn(line: string): Progress | undefined {
+  for (const { pattern, phase, text } of BARS) {
+    const found = pattern.exec(line);
+    if (found !== null) return { phase, text, percent: Math.min(100, Number(found[1])) };
   }
-  const milestone = MILESTONES.find((candidate) => candidate.pattern.test(text));
+  return undefined;
+}
+
+function fileIn(line: string): Progress | undefined {
+  const found = FILE_BAR.exec(line);
+  if (found === null) return undefined;
+  return { phase: "weights", text: "downloading weights", detail: `${found[1]} ${found[2]}` };
+}
+
+function kernelIn(line: string): Progress | undefined {
+  for (const [pattern, verb] of KERNELS) {
+    const kernel = pattern.exec(line)?.[1];
+    if (kernel !== undefined) return { phase: "compile", text: `${verb} ${kernel}` };
+  }
+  return undefined;
+}
+
+function milestoneIn(line: string): Progress | undefined {
+  const milestone = MILESTONES.find(({ pattern }) => pattern.test(line));
   return milestone === undefined ? undefined : { phase: milestone.phase, text: milestone.text };
-}
-
-/** Without colours, and of a line that a progress bar overwrote only what stayed on the screen. */
-function visible(line: string): string {
-  const segments = stripVTControlCharacters(line).split("\r");
-  return segments.findLast((segment) => segment.trim() !== "") ?? "";
-}
-
-interface Symptom extends Failure {
-  readonly pattern: RegExp;
-}
-
-/** The first that matches any line wins: the more specific cause stands before its usual consequences. */
-const SYMPTOMS: readonly Symptom[] = [
-  {
-    code: "gated_model",
-    pattern: /gated repo|GatedRepoError|40[13] Client Error|Access to model .* is restricted|Invalid user token/i,
-    advice: "accept the model's licence on huggingface.co and put a valid HF_TOKEN under env in config.yaml",
-  },
-  {
-    code: "disk_full",
-    pattern: /No space left on device|ENOSPC|Disk quota exceeded/i,
-    advice: "free disk space where images and the model cache lie",
-  },
-  {
-    code: "image_not_found",
-    pattern:
-      /No such image|manifest unknown|manifest for .* not found|pull access denied|repository .* not found|failed to resolve reference|invalid reference format/i,
-    advice: "check the recipe's image, or pull it by hand on that machine (after docker login where it is private)",
-  },
-  {
-    code: "no_gpu_access",
-    pattern:
-      /No (?:HIP|CUDA) GPUs are available|no ROCm-capable device|Unable to open \/dev\/kfd|Failed to infer device type|gathering device information|could not select device driver|hipErrorNoDevice/i,
-    advice: "check that /dev/kfd and the GPU's /dev/dri/renderD node exist and that the driver is loaded",
-  },
-  {
-    code: "out_of_memory",
-    pattern:
-      /No available memory for the cache blocks|larger than the (?:maximum number of tokens|available KV cache)|is larger than .*KV cache/i,
-    advice: "the KV cache does not fit: lower --max-model-len, raise --gpu-memory-utilization, or use more GPUs",
-  },
-  {
-    code: "out_of_memory",
-    pattern: /Free memory on device .* is less than desired/i,
-    advice: "something else holds memory of this GPU: end it, or lower --gpu-memory-utilization",
-  },
-  {
-    code: "out_of_memory",
-    pattern: /(?:HIP|CUDA) out of memory|OutOfMemoryError/i,
-    advice: "the model does not fit its GPUs: use more of them, a lower precision or a smaller --max-model-len",
-  },
-  {
-    code: "out_of_memory",
-    pattern: /Cannot allocate memory|JavaScript heap out of memory|MemoryError/i,
-    advice: "the machine ran out of memory: raise the recipe's memory limit",
-  },
-  {
-    code: "bad_argument",
-    pattern:
-      /unrecognized arguments|invalid choice:|the following arguments are required|expected (?:one|at least one) argument|error: argument|unknown option|executable file not found|validation errors? for/i,
-    advice: "correct the recipe's arguments; the last log lines name the one at fault",
-  },
-];
-
-/** Why a replica failed, from its last log lines and how it ended. */
-export function classifyFailure(lines: readonly string[], exit: ReplicaExit | undefined): Failure {
-  // The kernel's word goes first: a process killed for memory has no chance to say so.
-  if (exit?.outOfMemory === true)
-    return { code: "out_of_memory", advice: "it hit its memory limit: raise the recipe's memory limit" };
-  const texts = lines.map(visible);
-  const symptom = SYMPTOMS.find(({ pattern }) => texts.some((text) => pattern.test(text)));
-  if (symptom !== undefined) return { code: symptom.code, advice: symptom.advice };
-  if (exit?.code === 2)
-    return { code: "bad_argument", advice: "exit code 2 is a usage error: check the recipe's arguments" };
-  return { code: "crashed", advice: crashAdvice(exit) };
-}
-
-function crashAdvice(exit: ReplicaExit | undefined): string {
-  if (exit?.code === 139 || exit?.signal === "SIGSEGV")
-    return "segmentation fault: check that the image fits this GPU's architecture and driver";
-  if (exit?.code === 137 || exit?.signal === "SIGKILL")
-    return "it was killed from outside (SIGKILL): look for the out-of-memory killer or a person";
-  if (exit?.code === 0) return "it ended by itself: check the recipe's command";
-  return "read its last log lines";
 }

@@ -1,7 +1,7 @@
 // What dockerode throws, turned into errors that say what was tried and what to do.
 import { stat } from "node:fs/promises";
 import { AimError, codeOf } from "../../errors.ts";
-import { classifyFailure } from "../progress.ts";
+import { classifyFailure } from "../failure.ts";
 
 /** The HTTP status Docker refused with, when it did. */
 export function statusOf(error: unknown): number | undefined {
