@@ -19,8 +19,11 @@ export interface DockerClientOptions {
   readonly clock: Clock;
 }
 
-/** The version this code was written against; a daemon that is older (down to the minimum) or newer gets its own. */
-const PREFERRED = "1.44";
+/**
+ * The version this code was written against, and the first in which Docker tells its CDI devices; a daemon that is older
+ * (down to the minimum) or newer gets its own.
+ */
+const PREFERRED = "1.50";
 const MINIMUM = "1.41";
 
 const versionAnswer = z.object({ ApiVersion: z.string(), MinAPIVersion: z.string().default("1.0") });
@@ -34,9 +37,21 @@ export class DockerClient {
   // No keep-alive: connections to a local socket cost nothing, and stale ones break the first call after a restart.
   readonly #agent = new Agent({ keepAlive: false });
   #negotiated: Docker | undefined;
+  #connection = 0;
 
   constructor(options: DockerClientOptions) {
     this.#options = options;
+  }
+
+  /** Counts how often Docker was lost: what was learned of it under another number may have changed since. */
+  get connection(): number {
+    return this.#connection;
+  }
+
+  /** Docker was away: it may come back upgraded, or set up otherwise. */
+  lost(): void {
+    this.#connection += 1;
+    this.#negotiated = undefined;
   }
 
   /** Does one thing; rejects with an AimError that names `task`, or with the signal's reason when that aborts first. */
@@ -56,7 +71,7 @@ export class DockerClient {
       const reason: unknown = guard.signal.aborted ? guard.signal.reason : error;
       if (signal.aborted) throw reason;
       const explained = await explain(reason, task, socketPath);
-      if (explained.code === "runtime_unavailable") this.#negotiated = undefined;
+      if (explained.code === "runtime_unavailable") this.lost();
       throw explained;
     } finally {
       guard.done();

@@ -1,5 +1,6 @@
 // The verbs on single containers, each bounded in time and safe to repeat: "already so" and "gone" are no errors.
 import type { ContainerCreateOptions } from "dockerode";
+import { z } from "zod";
 import { deadline, sleep, type Clock } from "../../lib/clock.ts";
 import { LIMITS, type DockerClient } from "./client.ts";
 import { isAnswerLost, notUnderstood, statusOf, timedOut } from "./errors.ts";
@@ -7,6 +8,33 @@ import { readInspect, type Inspected, type Reach } from "./observe.ts";
 
 const FIRST_LOOK_MS = 20;
 const MAX_LOOK_MS = 1000;
+
+/** A container as `list` shows it. */
+export interface Listed {
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** In Docker's words: "created", "running", "paused", "restarting", "removing", "exited", "dead". */
+  readonly state: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly createdAt: number;
+}
+
+/** As `docker ps --filter` takes them: of one key any, of all keys each. */
+export interface Filters {
+  readonly label: string[];
+  readonly status?: string[];
+}
+
+const listAnswer = z.array(
+  z.object({
+    Id: z.string(),
+    Names: z.array(z.string()).nullish(),
+    Labels: z.record(z.string(), z.string()).nullish(),
+    State: z.string().default(""),
+    Created: z.number().default(0),
+  }),
+);
 
 export class Containers {
   readonly #client: DockerClient;
@@ -17,6 +45,22 @@ export class Containers {
     this.#client = client;
     this.#clock = clock;
     this.#reach = reach;
+  }
+
+  /** Those of any state and anybody's that the filters let through. */
+  async list(task: string, filters: Filters, signal: AbortSignal): Promise<readonly Listed[]> {
+    const answer = await this.#client.call<unknown>(task, LIMITS.look, signal, (docker, abortSignal) =>
+      docker.listContainers({ all: true, filters: { ...filters }, abortSignal }),
+    );
+    const listed = listAnswer.safeParse(answer);
+    if (!listed.success) throw notUnderstood(task, listed.error);
+    return listed.data.map(({ Id, Names, Labels, State, Created }) => ({
+      id: Id,
+      name: Names?.[0]?.replace(/^\//, "") ?? Id,
+      labels: Labels ?? {},
+      state: State,
+      createdAt: Created * 1000,
+    }));
   }
 
   /** By id or name; undefined when there is none. */

@@ -1,32 +1,55 @@
-// GPU ids -> the device nodes and groups that a container needs to use exactly those GPUs.
+// GPU ids -> what a container needs to use exactly those GPUs, as this machine and this engine have them now.
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AimError } from "../../errors.ts";
-import { NO_DEVICES, type DeviceAccess } from "./create.ts";
-import { discoverGpus, type DeviceRoots } from "../gpus/discover.ts";
+import { discoverGpus, type DeviceRoots, type HostGpu } from "../gpus/discover.ts";
+import { gpuAccess, NO_GPUS, type GpuAccess, type GpuAccessSetting } from "./gpu-access.ts";
 
-/** In the order of `gpus`. Throws `runtime_failed` for one that this machine does not have. */
-export async function accessTo(gpus: readonly string[], roots: DeviceRoots): Promise<DeviceAccess> {
-  if (gpus.length === 0) return NO_DEVICES;
+export interface Host {
+  readonly roots: DeviceRoots;
+  readonly setting: GpuAccessSetting;
+  /** What the engine says of itself; asked only where it matters. */
+  readonly engine: () => Promise<{ readonly nvidiaCdi: boolean }>;
+}
+
+/** In the order of `ids`. Throws `runtime_failed` for one that this machine does not have. */
+export async function accessTo(ids: readonly string[], { roots, setting, engine }: Host): Promise<GpuAccess> {
+  if (ids.length === 0) return NO_GPUS;
   const { gpus: present } = await discoverGpus(roots);
-  const renderNodes = gpus.map((id) => {
-    const gpu = present.find((one) => one.id === id);
-    if (gpu?.renderNode !== undefined && gpu.unusable === undefined) return gpu.renderNode;
+  const gpus = ids.map((id) => find(id, present));
+  const vendors = new Set(gpus.map(({ vendor }) => vendor));
+  const [vendor = "none"] = vendors;
+  if (vendors.size > 1) throw noAccess(`GPUs ${ids.join(", ")} are of more than one vendor`);
+  const nodes = vendor === "amd" ? nodesOf(gpus, roots.devRoot) : [];
+  const facts = {
+    vendor,
+    cdiNames: gpus.map(({ cdiName }) => cdiName),
+    nodes,
+    groups: await groupsOf(nodes.map(({ onHost }) => onHost)),
+  };
+  return gpuAccess(setting, facts, vendor === "nvidia" && setting === "auto" ? await engine() : { nvidiaCdi: false });
+}
+
+function find(id: string, present: readonly HostGpu[]): HostGpu {
+  const gpu = present.find((one) => one.id === id);
+  if (gpu === undefined) {
     const known = present.map((one) => one.id).join(", ");
-    throw new AimError(
-      "runtime_failed",
-      gpu === undefined
-        ? `GPU ${id} is not on this machine any more (there: ${known === "" ? "none" : known})`
-        : `GPU ${id} cannot be given to a container: ${gpu.unusable ?? "it has no device node"}`,
-      { data: { failure: "no_gpu_access" } },
-    );
+    throw noAccess(`GPU ${id} is not on this machine any more (there: ${known === "" ? "none" : known})`);
+  }
+  if (gpu.unusable !== undefined) throw noAccess(`GPU ${id} cannot be given to a container: ${gpu.unusable}`);
+  return gpu;
+}
+
+/** `/dev/kfd`, which all compute goes through, and one render node per GPU: never the folder that holds them all. */
+function nodesOf(gpus: readonly HostGpu[], devRoot: string) {
+  const renderNodes = gpus.map(({ id, renderNode }) => {
+    if (renderNode !== undefined) return renderNode;
+    throw noAccess(`GPU ${id} cannot be given to a container: it has no device node`);
   });
-  const onHost = [join(roots.devRoot, "kfd"), ...renderNodes];
-  const nodes = onHost.map((path) => ({
-    onHost: path,
-    inContainer: join("/dev", path.slice(roots.devRoot.length)),
+  return [join(devRoot, "kfd"), ...renderNodes].map((onHost) => ({
+    onHost,
+    inContainer: join("/dev", onHost.slice(devRoot.length)),
   }));
-  return { nodes, groups: await groupsOf(onHost) };
 }
 
 /** Root needs no group, and a gateway in a container may not see the host's nodes: both add none. */
@@ -40,4 +63,8 @@ async function groupsOf(paths: readonly string[]): Promise<readonly number[]> {
     ),
   );
   return [...new Set(groups)].filter((gid) => gid !== 0).sort((a, b) => a - b);
+}
+
+function noAccess(message: string): AimError {
+  return new AimError("runtime_failed", message, { data: { failure: "no_gpu_access" } });
 }

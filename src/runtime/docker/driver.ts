@@ -1,22 +1,27 @@
 // The Docker driver: one container per replica, with exactly its GPUs, reached at the container's own address.
 import { Readable } from "node:stream";
-import { z } from "zod";
 import { LABELS, type LaunchSpec } from "../../catalog/launch-spec.ts";
 import { AimError } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { orAborted } from "../../lib/or-aborted.ts";
 import type { Logger } from "../../telemetry/logger.ts";
+import { Claims } from "./claims.ts";
 import { DockerClient, LIMITS } from "./client.ts";
 import { Containers } from "./containers.ts";
-import { createBody, type CreateContext } from "./create.ts";
-import { accessTo } from "./devices.ts";
+import type { CreateContext } from "./create.ts";
+import { askEngineInfo, type EngineInfo } from "./engine-info.ts";
 import { notUnderstood, statusOf } from "./errors.ts";
 import { watchContainers } from "./events.ts";
 import { readLogLines } from "./frames.ts";
+import type { GpuAccessSetting } from "./gpu-access.ts";
+import { parsePortRange } from "./host-ports.ts";
+import { ContainerLaunch } from "./launch.ts";
 import { DEFAULT_NETWORK, Network } from "./network.ts";
 import { toObserved } from "./observe.ts";
+import { PerConnection } from "./per-connection.ts";
 import { Images } from "./pull.ts";
-import { Starter } from "./start.ts";
+import { findSelf } from "./self.ts";
+import { readStats } from "./stats.ts";
 import type {
   BackendRef,
   Gpu,
@@ -41,8 +46,16 @@ export interface DockerDriverOptions {
   /** Dial a port published on 127.0.0.1: only where containers' addresses cannot be reached, as on Docker Desktop. */
   readonly publish: boolean;
   readonly devices: DeviceRoots;
-  /** "volume-or-host-path:container-path" for all replicas, e.g. a cache of weights. */
+  /** `auto` unless given. */
+  readonly gpuAccess?: GpuAccessSetting;
+  /** Volume or folder of the host that keeps weights and compiled kernels; absent or "none": off. */
+  readonly cache?: string;
+  /** "volume-or-host-path:container-path" for all replicas. */
   readonly binds?: readonly string[];
+  /** Where replicas listen that use the host's network: "18000-18999". */
+  readonly hostPorts?: string;
+  /** The container that the gateway runs in; found out unless given. */
+  readonly selfContainer?: string;
   /** Instead of the negotiated one. */
   readonly apiVersion?: string;
   /** How long nothing may be heard of a pull before it is given up. */
@@ -55,27 +68,39 @@ export class DockerDriver implements RuntimeDriver {
   readonly name = "docker";
   readonly placement = "gateway";
   readonly #options: DockerDriverOptions;
-  readonly #context: CreateContext;
   readonly #client: DockerClient;
   readonly #containers: Containers;
+  readonly #claims: Claims;
+  readonly #engine: PerConnection<EngineInfo>;
   readonly #network: Network;
   readonly #images: Images;
-  readonly #starter: Starter;
+  readonly #launch: ContainerLaunch;
   readonly #closing = new AbortController();
   readonly #warned = new Set<string>();
 
   constructor(options: DockerDriverOptions) {
-    const { installation, publish, clock, network = DEFAULT_NETWORK, binds = [] } = options;
-    const { pullSilenceMs = LIMITS.pullSilence } = options;
+    const { installation, publish, devices, clock, logger, network: name = DEFAULT_NETWORK } = options;
     requireName(installation);
-    requireBridge(network);
+    requireBridge(name);
+    const client = new DockerClient(options);
+    const containers = new Containers(client, clock, { network: name, publish });
+    const context = contextOf(options, name);
+    const claims = new Claims({ containers, clock, installation, gpuHost: context.gpuHost });
+    const engine = new PerConnection(client, (signal) => askEngineInfo(client, signal));
+    const self = new PerConnection(client, (signal) => findSelf(containers, options.selfContainer, signal));
+    const network = new Network({ client, name, installation, self, logger });
+    const { gpuAccess = "auto", pullSilenceMs = LIMITS.pullSilence } = options;
+    const images = new Images(client, { clock, pullSilenceMs });
+    const hostPorts = parsePortRange(options.hostPorts ?? HOST_PORTS);
+    const shared = { context, devices, gpuAccess, hostPorts, containers, claims };
     this.#options = options;
-    this.#context = { installation, network, publish, binds };
-    this.#client = new DockerClient(options);
-    this.#containers = new Containers(this.#client, clock, { network, publish });
-    this.#network = new Network(this.#client, network, installation);
-    this.#images = new Images(this.#client, { clock, pullSilenceMs });
-    this.#starter = new Starter(this.#containers, clock);
+    this.#client = client;
+    this.#containers = containers;
+    this.#claims = claims;
+    this.#engine = engine;
+    this.#network = network;
+    this.#images = images;
+    this.#launch = new ContainerLaunch({ ...shared, engine, self, network, images, clock });
   }
 
   ping(signal: AbortSignal): Promise<void> {
@@ -87,18 +112,17 @@ export class DockerDriver implements RuntimeDriver {
     const { gpus, hint } = await orAborted(discoverGpus(this.#options.devices), signal);
     for (const { id, unusable } of gpus) if (unusable !== undefined) this.#warnOnce("GPU cannot be used", id, unusable);
     if (hint !== undefined) this.#warnOnce("GPUs can only be seen in part", "all", hint);
-    return gpus.map(({ renderNode: _renderNode, cdiName: _cdiName, ...gpu }) => gpu);
+    // Without GPUs there is nothing that others could hold, and nothing to ask Docker.
+    const foreign = gpus.length === 0 ? new Map<string, string>() : await this.#claims.foreign(signal);
+    return gpus.map(({ renderNode: _renderNode, cdiName: _cdiName, ...gpu }) => {
+      const holder = foreign.get(gpu.id);
+      return holder === undefined ? gpu : { ...gpu, foreign: holder };
+    });
   }
 
   async start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
     signal.throwIfAborted();
-    const name = `${this.#context.installation}-${spec.replica}`;
-    const devices = await accessTo(spec.gpus, this.#options.devices);
-    const body = createBody(spec, this.#context, devices);
-    const onPull = (progress: PullProgress) => observe({ kind: "pulling", ...progress });
-    await this.#images.ensure(body.Image ?? "", spec.pull, onPull, signal);
-    await this.#network.ensure(signal);
-    return this.#starter.start({ name, body }, observe, signal);
+    return this.#launch.start(spec, observe, signal);
   }
 
   async pull(image: string, observe: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
@@ -119,13 +143,10 @@ export class DockerDriver implements RuntimeDriver {
   }
 
   async list(signal: AbortSignal): Promise<readonly ObservedReplica[]> {
-    const task = "list containers";
-    const answer = await this.#client.call<unknown>(task, LIMITS.look, signal, (docker, abortSignal) =>
-      docker.listContainers({ all: true, filters: { label: [this.#label()] }, abortSignal }),
-    );
-    const listed = listAnswer.safeParse(answer);
-    if (!listed.success) throw notUnderstood(task, listed.error);
-    const found = await Promise.all(listed.data.map(({ Id }) => this.#containers.inspect(Id, signal)));
+    // First, since what is listed is dialled.
+    await this.#network.join(signal);
+    const listed = await this.#containers.list("list containers", { label: [this.#label()] }, signal);
+    const found = await Promise.all(listed.map(({ id }) => this.#containers.inspect(id, signal)));
     // One may have gone between the list and the look.
     return found
       .filter((one) => one !== undefined)
@@ -164,12 +185,10 @@ export class DockerDriver implements RuntimeDriver {
         const options = { ...query, abortSignal };
         return docker.getContainer(ref.id).stats(options);
       });
-      const parsed = statsAnswer.safeParse(answer);
-      if (!parsed.success) throw notUnderstood(task, parsed.error);
-      const { memory_stats: memory, cpu_stats: cpu } = parsed.data;
-      // The page cache can be dropped at any time; cgroup v1 and v2 name it differently.
-      const cache = memory.stats.total_inactive_file ?? memory.stats.inactive_file ?? 0;
-      return { memoryBytes: Math.max(0, memory.usage - cache), cpuSeconds: cpu.cpu_usage.total_usage / 1e9 };
+      const { memoryBytes: machineBytes } = await this.#engine.get(signal);
+      const stats = readStats(answer, machineBytes);
+      if (stats === undefined) throw notUnderstood(task);
+      return stats;
     } catch (error) {
       if (statusOf(error) !== 404) throw error;
       throw new AimError("replica_not_found", `container ${ref.name} is gone`, { cause: error });
@@ -204,11 +223,11 @@ export class DockerDriver implements RuntimeDriver {
   }
 
   #label(): string {
-    return `${LABELS.installation}=${this.#context.installation}`;
+    return `${LABELS.installation}=${this.#options.installation}`;
   }
 
   #isOurs(replica: ObservedReplica): boolean {
-    return replica.labels[LABELS.installation] === this.#context.installation;
+    return replica.labels[LABELS.installation] === this.#options.installation;
   }
 
   #untilClosed(signal: AbortSignal): AbortSignal {
@@ -216,16 +235,12 @@ export class DockerDriver implements RuntimeDriver {
   }
 }
 
-const listAnswer = z.array(z.object({ Id: z.string() }));
+const HOST_PORTS = "18000-18999";
 
-const statsAnswer = z.object({
-  // Empty for a container that does not run.
-  memory_stats: z.object({
-    usage: z.number().default(0),
-    stats: z.object({ inactive_file: z.number().optional(), total_inactive_file: z.number().optional() }).default({}),
-  }),
-  cpu_stats: z.object({ cpu_usage: z.object({ total_usage: z.number() }) }),
-});
+function contextOf(options: DockerDriverOptions, network: string): CreateContext {
+  const { installation, publish, cache = "none", binds = [], devices } = options;
+  return { installation, network, publish, cache, binds, gpuHost: devices.devRoot };
+}
 
 function requireName(installation: string): void {
   if (/^[a-z0-9][a-z0-9_.-]*$/.test(installation)) return;

@@ -1,6 +1,7 @@
 // What Docker says about one container, read into our words. Only the fields we use are asked for.
 import { constants } from "node:os";
 import { z } from "zod";
+import { DOCKER_LABELS } from "./labels.ts";
 import type { ObservedReplica, ReplicaExit } from "../driver.ts";
 
 /** The port every engine is told to listen on inside its container. */
@@ -12,6 +13,8 @@ const binding = z.object({ HostIp: z.string(), HostPort: z.string() });
 const inspectAnswer = z.object({
   Id: z.string(),
   Name: z.string(),
+  Created: z.string().default(""),
+  Image: z.string().optional(),
   State: z.object({
     Status: z.string(),
     ExitCode: z.number(),
@@ -23,6 +26,7 @@ const inspectAnswer = z.object({
     Env: z.array(z.string()).nullish(),
     Labels: z.record(z.string(), z.string()).nullish(),
   }),
+  HostConfig: z.object({ NetworkMode: z.string().default("") }).prefault({}),
   // `NetworkSettings.IPAddress` beside `Networks` is gone since API 1.52.
   NetworkSettings: z.object({
     Networks: z.record(z.string(), endpoint).nullish(),
@@ -35,6 +39,8 @@ export interface Inspected extends ObservedReplica {
   readonly tty: boolean;
   /** Its whole environment, that of the image included: "NAME=value". */
   readonly env: readonly string[];
+  /** "bridge", "host", "none", "container:ID" or the name of a network. */
+  readonly networkMode: string;
 }
 
 /** How replicas are reached. */
@@ -49,10 +55,11 @@ export interface Reach {
 export function readInspect(answer: unknown, reach: Reach): Inspected | undefined {
   const parsed = inspectAnswer.safeParse(answer);
   if (!parsed.success) return undefined;
-  const { Id, Name, State, Config, NetworkSettings } = parsed.data;
+  const { Id, Name, Image, State, Config } = parsed.data;
   const state = readState(State.Status);
-  const address = state === "running" || state === "unresponsive" ? readAddress(NetworkSettings, reach) : undefined;
+  const address = state === "running" || state === "unresponsive" ? readAddress(parsed.data, reach) : undefined;
   const startedAt = Date.parse(State.StartedAt);
+  const createdAt = Date.parse(parsed.data.Created);
   return {
     ref: { id: Id, name: Name.replace(/^\//, "") },
     labels: Config.Labels ?? {},
@@ -60,14 +67,17 @@ export function readInspect(answer: unknown, reach: Reach): Inspected | undefine
     ...(address === undefined ? {} : { address }),
     // One that never started says "0001-01-01T00:00:00Z".
     ...(startedAt > 0 ? { startedAt } : {}),
+    ...(createdAt > 0 ? { createdAt } : {}),
+    ...(Image === undefined ? {} : { imageId: Image }),
     ...(state === "exited" ? { exit: readExit(State) } : {}),
     tty: Config.Tty,
     env: Config.Env ?? [],
+    networkMode: parsed.data.HostConfig.NetworkMode,
   };
 }
 
 /** Without what only the driver needs. */
-export function toObserved({ tty: _tty, env: _env, ...observed }: Inspected): ObservedReplica {
+export function toObserved({ tty: _tty, env: _env, networkMode: _mode, ...observed }: Inspected): ObservedReplica {
   return observed;
 }
 
@@ -86,9 +96,10 @@ function readState(status: string): ObservedReplica["state"] {
   }
 }
 
-type Settings = z.infer<typeof inspectAnswer>["NetworkSettings"];
+type InspectAnswer = z.infer<typeof inspectAnswer>;
 
-function readAddress(settings: Settings, reach: Reach): URL | undefined {
+function readAddress({ NetworkSettings: settings, HostConfig, Config }: InspectAnswer, reach: Reach): URL | undefined {
+  if (HostConfig.NetworkMode === "host") return hostAddress(Config.Labels?.[DOCKER_LABELS.port] ?? "");
   if (reach.publish) {
     const published = settings.Ports?.[`${ENGINE_PORT}/tcp`]?.[0];
     return published === undefined ? undefined : new URL(`http://${published.HostIp}:${published.HostPort}`);
@@ -107,4 +118,8 @@ function readExit(state: { readonly ExitCode: number; readonly OOMKilled: boolea
     ...(signal === undefined ? {} : { signal }),
     outOfMemory: state.OOMKilled,
   };
+}
+
+function hostAddress(port: string): URL | undefined {
+  return /^\d{1,5}$/.test(port) && Number(port) <= 65_535 ? new URL(`http://127.0.0.1:${port}`) : undefined;
 }

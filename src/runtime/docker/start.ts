@@ -3,6 +3,7 @@ import type { ContainerCreateOptions } from "dockerode";
 import { LABELS } from "../../catalog/launch-spec.ts";
 import { AimError, messageOf } from "../../errors.ts";
 import { sleep, type Clock } from "../../lib/clock.ts";
+import type { Claims } from "./claims.ts";
 import type { Containers } from "./containers.ts";
 import { isAnswerLost, statusOf } from "./errors.ts";
 import type { Inspected } from "./observe.ts";
@@ -22,18 +23,21 @@ const NOWHERE = new URL("http://127.0.0.1:0");
 export interface Plan {
   readonly name: string;
   readonly body: ContainerCreateOptions;
+  readonly gpus: readonly string[];
 }
 
 type Observe = (phase: StartPhase) => void;
 
 export class Starter {
   readonly #containers: Containers;
+  readonly #claims: Claims;
   readonly #clock: Clock;
   /** The last start of each name: starts of one name take turns, so that the second finds what the first has made. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  constructor(containers: Containers, clock: Clock) {
+  constructor(containers: Containers, claims: Claims, clock: Clock) {
     this.#containers = containers;
+    this.#claims = claims;
     this.#clock = clock;
   }
 
@@ -52,24 +56,26 @@ export class Starter {
   async #startNow(plan: Plan, observe: Observe, signal: AbortSignal): Promise<BackendRef> {
     signal.throwIfAborted();
     observe({ kind: "creating" });
-    const claimed = await this.#claim(plan, signal);
-    if (claimed.kind === "running") return announce(claimed.replica, observe);
+    const made = await this.#make(plan, signal);
+    if (made.kind === "running") return announce(made.replica, observe);
     try {
-      await this.#requireProgram(claimed.id, plan, signal);
-      await this.#containers.start(claimed.id, signal);
-      const started = await this.#containers.inspect(claimed.id, signal);
+      await this.#requireProgram(made.id, plan, signal);
+      // Last, so that no time passes between the look and the start.
+      await this.#claims.settle(made.id, plan.gpus, signal);
+      await this.#containers.start(made.id, signal);
+      const started = await this.#containers.inspect(made.id, signal);
       if (started === undefined)
         throw new AimError("runtime_failed", `container ${plan.name} was removed while it was started`);
       const ref = announce(started, observe);
       signal.throwIfAborted();
       return ref;
     } catch (error) {
-      throw await this.#discard(claimed.id, plan.name, error);
+      throw await this.#discard(made.id, plan.name, error);
     }
   }
 
   /** Makes the container, or finds the one that runs already. Remains of an earlier start give way. */
-  async #claim(plan: Plan, signal: AbortSignal): Promise<Claim> {
+  async #make(plan: Plan, signal: AbortSignal): Promise<Made> {
     let pauseMs = FIRST_PAUSE_MS;
     for (let tries = 1; ; tries++) {
       signal.throwIfAborted();
@@ -122,7 +128,7 @@ export class Starter {
   }
 }
 
-type Claim =
+type Made =
   | { readonly kind: "created"; readonly id: string }
   | { readonly kind: "running"; readonly replica: Inspected };
 

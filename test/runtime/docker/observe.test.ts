@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { chooseVersion } from "../../../src/runtime/docker/client.ts";
+import { DOCKER_LABELS } from "../../../src/runtime/docker/labels.ts";
 import { readInspect } from "../../../src/runtime/docker/observe.ts";
 
 const REACH = { network: "aim", publish: false };
@@ -8,8 +9,11 @@ function answer(state: object = {}, settings: object = {}) {
   return {
     Id: "0123",
     Name: "/here-qwen3-1",
+    Created: "2026-11-23T09:59:58.5Z",
+    Image: "sha256:abcd",
     State: { Status: "running", ExitCode: 0, OOMKilled: false, StartedAt: "2026-11-23T10:00:00.123456789Z", ...state },
     Config: { Labels: { a: "b" }, Env: ["PATH=/bin"] },
+    HostConfig: { NetworkMode: "aim" },
     NetworkSettings: { Networks: { aim: { IPAddress: "172.20.0.2" } }, Ports: {}, ...settings },
   };
 }
@@ -22,8 +26,11 @@ describe("readInspect", () => {
       state: "running",
       address: new URL("http://172.20.0.2:8000"),
       startedAt: Date.UTC(2026, 10, 23, 10, 0, 0, 123),
+      createdAt: Date.UTC(2026, 10, 23, 9, 59, 58, 500),
+      imageId: "sha256:abcd",
       tty: false,
       env: ["PATH=/bin"],
+      networkMode: "aim",
     });
   });
 
@@ -81,6 +88,23 @@ describe("readInspect", () => {
     expect(readInspect(answer({}, { Ports: { "8000/tcp": null } }), reach)).not.toHaveProperty("address");
   });
 
+  it.each([
+    ["18007", "127.0.0.1:18007"],
+    [undefined, undefined],
+    ["", undefined],
+    ["99999", undefined],
+    ["80@evil", undefined],
+  ])("reads the port of one on the host's network from its label, %j", (port, host) => {
+    const Labels = port === undefined ? {} : { [DOCKER_LABELS.port]: port };
+    const onHost = { ...answer(), Config: { Labels }, HostConfig: { NetworkMode: "host" } };
+    expect(readInspect(onHost, REACH)?.address?.host).toBe(host);
+  });
+
+  it("believes no label of a port elsewhere", () => {
+    const labelled = { ...answer(), Config: { Labels: { [DOCKER_LABELS.port]: "22" } } };
+    expect(readInspect(labelled, REACH)?.address?.host).toBe("172.20.0.2:8000");
+  });
+
   it.each([undefined, {}, Buffer.from("<html>"), { ...answer(), State: null }])(
     "refuses what is no answer",
     (wrong) => {
@@ -93,10 +117,10 @@ describe("chooseVersion", () => {
   it.each([
     ["1.12", "1.41", "1.41"],
     ["1.24", "1.43", "1.43"],
-    ["1.24", "1.50", "1.44"],
-    ["1.44", "1.57", "1.44"],
-    ["1.48", "1.60", "1.48"],
-    ["1.9", "2.0", "1.44"],
+    ["1.24", "1.52", "1.50"],
+    ["1.44", "1.57", "1.50"],
+    ["1.51", "1.60", "1.51"],
+    ["1.9", "2.0", "1.50"],
   ])("speaks with a Docker of %s to %s version %s", (lowest, highest, chosen) => {
     expect(chooseVersion(lowest, highest)).toBe(chosen);
   });
