@@ -14,6 +14,7 @@ const HINTS: Readonly<Record<string, string>> = {
   invalid_api_key: "Set AIM_ENGINE_API_KEY to a key of the gateway's configuration.",
   model_not_found: 'See "aim-engine models".',
   replica_not_found: 'See "aim-engine ps".',
+  conflict: 'See "aim-engine ps -a".',
   no_capacity: 'See who holds what with "aim-engine gpus", and make room with "aim-engine stop NAME".',
   model_unavailable: 'See "aim-engine models" and "aim-engine recipes".',
   shutting_down: "The gateway is stopping: try again when it is back.",
@@ -45,25 +46,26 @@ export class AdminClient {
   }
 
   /** The JSON that the gateway answers. */
-  async get(path: string): Promise<unknown> {
-    return this.#json(await this.#request(path, { headersTimeout: ANSWER_TIMEOUT_MS }));
+  async get(path: string, options: { readonly timeoutMs?: number } = {}): Promise<unknown> {
+    return this.#json(await this.#request(path, { headersTimeout: options.timeoutMs ?? ANSWER_TIMEOUT_MS }));
   }
 
   /** Changes take as long as they take: only the signal ends them early. */
-  async post(path: string, body: unknown): Promise<unknown> {
-    const headers = { "content-type": "application/json" };
-    return this.#json(await this.#request(path, { method: "POST", body: JSON.stringify(body), headers }));
+  async post(path: string, body?: unknown): Promise<unknown> {
+    return this.#json(await this.#request(path, { method: "POST", ...jsonBody(body) }));
   }
 
   async delete(path: string): Promise<unknown> {
     return this.#json(await this.#request(path, { method: "DELETE" }));
   }
 
-  /** The lines of an answer as they come. */
-  async *lines(path: string, accept: string): AsyncGenerator<string> {
+  /** The lines of an answer as they come; with a `post`, of the answer to that. */
+  async *lines(path: string, options: { readonly accept: string; readonly post?: unknown }): AsyncGenerator<string> {
+    const { headers, ...ask } = jsonBody(options.post);
     const response = await this.#request(path, {
-      headers: { accept },
-      headersTimeout: ANSWER_TIMEOUT_MS,
+      ...ask,
+      ...(options.post === undefined ? { headersTimeout: ANSWER_TIMEOUT_MS } : { method: "POST" }),
+      headers: { accept: options.accept, ...headers },
     });
     const decoder = new TextDecoder();
     let rest = "";
@@ -134,6 +136,10 @@ export class AdminClient {
     }
     return new CliError(exitCodeOf(code), message, { hint: HINTS[code] });
   }
+}
+
+function jsonBody(body: unknown): Pick<Ask, "body" | "headers"> {
+  return body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
 }
 
 /** A path prefix of the URL (behind a reverse proxy) is kept: paths are given without a leading slash. */

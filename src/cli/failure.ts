@@ -26,3 +26,13 @@ export function interrupted(): CliError {
 export function failedWith(error: unknown, exitCode: ExitCode): error is CliError {
   return error instanceof CliError && error.exitCode === exitCode;
 }
+
+/** Somebody stopped waiting (Ctrl-C, a time limit): nothing failed, and what was asked for may go on. */
+export function isLeaving(error: unknown): error is CliError {
+  return failedWith(error, EXIT.interrupted) || failedWith(error, EXIT.timedOut);
+}
+
+/** The beginning of the sentence that says what goes on. */
+export function whyLeft({ message }: CliError): string {
+  return message === "" ? "detached" : message;
+}

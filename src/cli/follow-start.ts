@@ -1,67 +1,80 @@
-// Follows a replica from its launch until it serves or will not.
+// Follows replicas from their launch until each of them serves or will not.
 import { sleep } from "../lib/clock.ts";
 import { modelsAnswer, readAnswer, replicasAnswer, type ReplicaAnswer } from "./answers.ts";
 import { EXIT } from "./exit-codes.ts";
 import { failedWith } from "./failure.ts";
 import type { Session } from "./session.ts";
 
-export type StartOutcome = { readonly kind: "ready" } | FailedStart;
+export type StartOutcome = ReadyStart | FailedStart;
+
+interface ReadyStart {
+  readonly kind: "ready";
+  readonly name: string;
+}
 
 export interface FailedStart {
   readonly kind: "failed";
+  readonly name: string;
   readonly reason: string;
   /** Where the replica is gone, and its log with it. */
   readonly lastLines?: readonly string[];
 }
 
 export interface FollowOptions {
-  onChange(replica: ReplicaAnswer): void;
+  /** With every look: those that are there. */
+  onLook(replicas: readonly ReplicaAnswer[]): void;
   readonly signal: AbortSignal;
 }
 
 const POLL_MS = 500;
 
-/** A gateway that restarts adopts the replica: that is worth waiting for. */
+/** A gateway that restarts adopts its replicas: that is worth waiting for. */
 const UNREACHABLE_FOR_MS = 20_000;
 
-/** Ends with the outcome, or rejects with the signal's reason. */
-export async function followStart(
+/** Ends with the outcome of each, in their order, or rejects with the signal's reason. */
+export async function followStarts(
   session: Session,
-  replica: ReplicaAnswer,
+  replicas: readonly ReplicaAnswer[],
   options: FollowOptions,
-): Promise<StartOutcome> {
-  let current: ReplicaAnswer | undefined = replica;
+): Promise<readonly StartOutcome[]> {
+  const outcomes = new Map<string, StartOutcome>();
+  const settle = (outcome: StartOutcome | undefined) => outcome && outcomes.set(outcome.name, outcome);
   let lastSeen = session.clock.now();
-  for (;;) {
-    const outcome = current === undefined ? await whyGone(session, replica.model) : outcomeOf(current);
-    if (current !== undefined) options.onChange(current);
-    if (outcome !== undefined) return outcome;
+  options.onLook(replicas);
+  for (const replica of replicas) settle(outcomeOf(replica));
+  while (outcomes.size < replicas.length) {
     await sleep(session.clock, POLL_MS, options.signal);
     try {
-      current = await find(session, replica.name);
+      const found = await look(session, replicas);
+      options.onLook(found);
+      for (const replica of replicas.filter(({ name }) => !outcomes.has(name))) {
+        const current = found.find(({ name }) => name === replica.name);
+        settle(current === undefined ? await whyGone(session, replica) : outcomeOf(current));
+      }
       lastSeen = session.clock.now();
     } catch (error) {
       const patience = session.clock.now() - lastSeen < UNREACHABLE_FOR_MS;
       if (!failedWith(error, EXIT.unreachable) || !patience) throw error;
     }
   }
+  return replicas.flatMap(({ name }) => outcomes.get(name) ?? []);
 }
 
-function outcomeOf(replica: ReplicaAnswer): StartOutcome | undefined {
-  if (replica.state === "ready" || replica.state === "sleeping") return { kind: "ready" };
-  if (replica.state !== "failed" && replica.state !== "gone") return undefined;
-  return { kind: "failed", reason: replica.reason || "no reason is known" };
+function outcomeOf({ name, state, reason }: ReplicaAnswer): StartOutcome | undefined {
+  if (state === "ready" || state === "sleeping") return { kind: "ready", name };
+  if (state !== "failed" && state !== "gone") return undefined;
+  return { kind: "failed", name, reason: reason || "no reason is known" };
 }
 
-async function find({ client }: Session, name: string): Promise<ReplicaAnswer | undefined> {
+async function look({ client }: Session, wanted: readonly ReplicaAnswer[]): Promise<readonly ReplicaAnswer[]> {
   const { replicas } = readAnswer(replicasAnswer, await client.get("api/replicas"));
-  return replicas.find((replica) => replica.name === name);
+  return wanted.flatMap(({ name }) => replicas.find((replica) => replica.name === name) ?? []);
 }
 
 /** A replica that failed may be cleared away between two looks; its model still knows why. */
-async function whyGone({ client }: Session, model: string): Promise<StartOutcome> {
+async function whyGone({ client }: Session, { name, model }: ReplicaAnswer): Promise<StartOutcome> {
   const { models } = readAnswer(modelsAnswer, await client.get("api/models"));
   const known = models.find((candidate) => candidate.model === model);
   const reason = known?.reason ?? "it was stopped before it was ready";
-  return { kind: "failed", reason, lastLines: known?.lastLines ?? [] };
+  return { kind: "failed", name, reason, lastLines: known?.lastLines ?? [] };
 }

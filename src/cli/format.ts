@@ -19,11 +19,27 @@ export function formatUntil(to: string | undefined, nowMs: number): string {
   return dueAt <= nowMs ? "now" : formatSeconds(dueAt - nowMs);
 }
 
-/** "ready", "loading (weights 62%)". */
-export function formatState(state: string, reason: string | undefined): string {
-  if (state === "ready" || !reason || reason === state) return state;
-  const short = reason.length > LONGEST_REASON ? `${reason.slice(0, LONGEST_REASON - 1)}…` : reason;
-  return `${state} (${short})`;
+/** "ready", "loading (weights 62%, about 40 s left)". */
+export function formatState(state: string, reason = "", etaSeconds?: number): string {
+  if (state === "ready") return state;
+  const news = newsOf(state, reason);
+  const short = news.length > LONGEST_REASON ? `${news.slice(0, LONGEST_REASON - 1)}…` : news;
+  const known = [short, formatLeft(reason, etaSeconds)].filter((text) => text !== "");
+  return known.length === 0 ? state : `${state} (${known.join(", ")})`;
+}
+
+/** What a reason says beyond the state: "weights 62%" of "loading weights 62%". */
+export function newsOf(state: string, reason: string): string {
+  if (reason === state) return "";
+  return reason.startsWith(`${state} `) ? reason.slice(state.length + 1) : reason;
+}
+
+/** "about 40 s left"; empty where nobody knows, or where the reason says it already. */
+export function formatLeft(reason: string, etaSeconds: number | undefined): string {
+  if (etaSeconds === undefined || etaSeconds <= 0 || / left\b/.test(reason)) return "";
+  // An estimate that is told to the second is believed to the second.
+  const step = etaSeconds < 60 ? 5 : etaSeconds < 600 ? 10 : 60;
+  return `about ${formatSeconds(Math.ceil(etaSeconds / step) * step * 1000)} left`;
 }
 
 /** Elapsed or remaining time without the milliseconds that nobody wants in a table. */

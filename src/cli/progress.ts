@@ -1,44 +1,119 @@
-// Shows how a start comes along: one living line on a terminal, one line per change elsewhere.
+// Shows how something comes along: a living block of lines on a terminal, one line per change elsewhere.
+import { createLogUpdate } from "log-update";
+import { environment, type Environment } from "../config.ts";
+import type { Clock } from "../lib/clock.ts";
 import { clean } from "./clean.ts";
-import type { Environment } from "../config.ts";
-import type { Output } from "./io.ts";
+import type { Io, Output } from "./io.ts";
 
-export class Progress {
-  readonly #output: Output;
-  readonly #live: boolean;
-  #phase = "";
-  #shape = "";
+/** One thing that comes along. */
+export interface ProgressRow {
+  /** Tells it from the others. */
+  readonly key: string;
+  readonly phase: string;
+  readonly text: string;
+  readonly elapsed: string;
+  /** Lines below it for as long as it lives: the bars of a pull. */
+  readonly details?: readonly string[];
+}
 
-  /** `CI` and `NO_COLOR` ask for plain lines, as does a terminal that cannot move its cursor. */
-  constructor(output: Output, env: Environment) {
-    this.#output = output;
-    this.#live = output.isTTY === true && !env["CI"] && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+export interface Progress {
+  /** Everything there is to show now. */
+  show(rows: readonly ProgressRow[]): void;
+  /** Leaves the last line of each row where it is. */
+  end(): void;
+}
+
+/** `CI` and `NO_COLOR` ask for plain lines, as does a terminal that cannot move its cursor. */
+export function isLive(output: Output, env: Environment): boolean {
+  return output.isTTY === true && !env["CI"] && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+}
+
+export function createProgress(io: Io): Progress {
+  return isLive(io.stderr, io.env ?? environment())
+    ? new LiveProgress(io.stderr)
+    : new PlainProgress(io.stderr, io.clock);
+}
+
+/** A block of lines that is drawn anew in its place. */
+export function createBlock(output: Output): ReturnType<typeof createLogUpdate> {
+  // It writes, and reads columns, rows and isTTY: all of that an Output has.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const stream = output as NodeJS.WriteStream;
+  // A hidden cursor would stay hidden after a kill.
+  return createLogUpdate(stream, { showCursor: true });
+}
+
+class LiveProgress implements Progress {
+  readonly #block: ReturnType<typeof createLogUpdate>;
+  #rows: readonly ProgressRow[] = [];
+
+  constructor(output: Output) {
+    this.#block = createBlock(output);
   }
 
-  /** A line of the phase before stays on the screen; within a phase the line is rewritten. */
-  update(phase: string, text: string, elapsed: string): void {
-    if (this.#live) this.#rewrite(phase, clean(`${text}  ${elapsed}`));
-    else this.#append(text, elapsed);
+  /** The last line of a phase that is over stays on the screen, above the block. */
+  show(rows: readonly ProgressRow[]): void {
+    this.#keep(
+      this.#rows.filter((before) => !rows.some(({ key, phase }) => key === before.key && phase === before.phase)),
+    );
+    this.#rows = rows;
+    if (rows.length > 0)
+      this.#block(rows.flatMap((row) => [lineOf(row), ...(row.details ?? []).map(clean)]).join("\n"));
   }
 
-  /** Leaves the last line as it is. */
   end(): void {
-    if (this.#live && this.#phase !== "") this.#output.write("\n");
-    this.#phase = "";
+    this.#keep(this.#rows);
+    this.#rows = [];
   }
 
-  #rewrite(phase: string, text: string): void {
-    if (this.#phase !== "" && phase !== this.#phase) this.#output.write("\n");
-    this.#phase = phase;
-    // A line that wraps could not be rewritten.
-    this.#output.write(`\r\u001b[2K${text.slice(0, (this.#output.columns ?? 80) - 1)}`);
+  /** In place of the block, which is drawn anew below. */
+  #keep(rows: readonly ProgressRow[]): void {
+    if (rows.length > 0) this.#block.persist(rows.map(lineOf).join("\n"));
+  }
+}
+
+/** CI systems end jobs that say nothing for minutes. */
+const NEWS_EVERY_MS = 30_000;
+
+class PlainProgress implements Progress {
+  readonly #output: Output;
+  readonly #clock: Clock;
+  readonly #said = new Map<string, { readonly text: string; readonly at: number }>();
+
+  constructor(output: Output, clock: Clock) {
+    this.#output = output;
+    this.#clock = clock;
   }
 
-  /** A percentage that moves is no change worth a line in a CI log. */
-  #append(text: string, elapsed: string): void {
-    const shape = text.replaceAll(/\d+(\.\d+)?/g, "#");
-    if (shape === this.#shape) return;
-    this.#shape = shape;
-    this.#output.write(`${this.#output.isTTY ? clean(text) : text}  ${elapsed}\n`);
+  show(rows: readonly ProgressRow[]): void {
+    for (const row of rows) {
+      if (!this.#isNews(row)) continue;
+      this.#said.set(row.key, { text: row.text, at: this.#clock.now() });
+      this.#output.write(`${this.#output.isTTY ? lineOf(row) : rawLineOf(row)}\n`);
+    }
   }
+
+  end(): void {
+    this.#said.clear();
+  }
+
+  /** A number that moves is worth a line only now and then. */
+  #isNews({ key, text }: ProgressRow): boolean {
+    const before = this.#said.get(key);
+    if (before === undefined || shapeOf(before.text) !== shapeOf(text)) return true;
+    return before.text !== text && this.#clock.now() - before.at >= NEWS_EVERY_MS;
+  }
+}
+
+function lineOf(row: ProgressRow): string {
+  return clean(rawLineOf(row));
+}
+
+function rawLineOf({ text, elapsed }: ProgressRow): string {
+  return `${text}  ${elapsed}`;
+}
+
+/** "1.5 GiB" and "900 MiB", "2m 10s" and "40 s" are the same thing at other times. */
+function shapeOf(text: string): string {
+  return text.replaceAll(/\d+(\.\d+)?( ?([KMGT]iB|B|ms|[smhd])\b)?/g, "#").replaceAll(/#( #)+/g, "#");
 }

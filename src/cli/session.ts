@@ -1,7 +1,10 @@
 // What a command that asks the gateway works with, opened and closed around it.
 import { clientSettings } from "../config.ts";
-import type { Clock } from "../lib/clock.ts";
+import { deadline, type Clock } from "../lib/clock.ts";
+import { formatDuration } from "../lib/units.ts";
 import { AdminClient } from "./client.ts";
+import { EXIT } from "./exit-codes.ts";
+import { CliError } from "./failure.ts";
 import type { Io } from "./io.ts";
 import { Terminal } from "./terminal.ts";
 
@@ -22,5 +25,27 @@ export async function withGateway<T>(
     return await work({ client, terminal: new Terminal(io), clock: io.clock });
   } finally {
     await client.close();
+  }
+}
+
+export interface TimeLimit {
+  /** No limit where absent. */
+  readonly timeoutMs: number | undefined;
+  /** What has not happened by then: "not ready". */
+  readonly missed: string;
+}
+
+/** As `withGateway`, for no longer than the limit: then it fails as timed out. */
+export async function withGatewayFor<T>(
+  io: Io,
+  { timeoutMs = Infinity, missed }: TimeLimit,
+  work: (session: Session, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const tooLate = () => new CliError(EXIT.timedOut, `${missed} after ${formatDuration(timeoutMs)}`);
+  const limit = deadline(io.clock, timeoutMs, tooLate, io.interruptSignal());
+  try {
+    return await withGateway(io, (session) => work(session, limit.signal), limit.signal);
+  } finally {
+    limit.done();
   }
 }

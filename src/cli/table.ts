@@ -5,7 +5,7 @@ const characters = new Intl.Segmenter();
 
 /** Lines without a newline at the end. Empty cells become "-", so that columns stay countable for awk. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [heads, ...rows.map((row) => row.map(cell))];
+  const lines = [heads, ...rows.map((row) => heads.map((_, column) => cell(row[column] ?? "")))];
   const widths = heads.map((_, column) => Math.max(...lines.map((line) => width(line[column] ?? ""))));
   return lines.map((line) => format(line, widths)).join("\n");
 }

@@ -1,5 +1,5 @@
 // "No such model or replica" with the name that was probably meant.
-import { distance } from "fastest-levenshtein";
+import { nearest } from "../lib/nearest.ts";
 import { modelsAnswer, readAnswer, replicasAnswer } from "./answers.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CliError, failedWith } from "./failure.ts";
@@ -22,12 +22,4 @@ async function knownNames({ client }: Session): Promise<readonly string[]> {
     // A suggestion is a courtesy; the error that it would have gone with is reported in any case.
     return [];
   }
-}
-
-function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const limit = Math.max(2, Math.floor(word.length / 3));
-  const ranked = candidates
-    .map((candidate) => ({ candidate, far: distance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.far - b.far);
-  return ranked.find(({ far }) => far <= limit)?.candidate;
 }

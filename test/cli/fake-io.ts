@@ -8,6 +8,7 @@ export interface FakeIoOptions {
   readonly url?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly tty?: boolean;
+  readonly columns?: number;
   readonly clock?: Clock;
 }
 
@@ -16,6 +17,7 @@ export function fakeIo(options: FakeIoOptions = {}) {
   const written = { stdout: "", stderr: "" };
   const output = (name: "stdout" | "stderr"): Output => ({
     isTTY: options.tty ?? false,
+    ...(options.columns === undefined ? {} : { columns: options.columns }),
     write(text) {
       written[name] += text;
       return true;

@@ -7,6 +7,7 @@ import { makeModel, makeReplica, ScriptedView } from "../admin/scripted-view.ts"
 import { FakeClock } from "../support/clock.ts";
 import { until } from "../support/until.ts";
 import { fakeIo, runCli, type FakeIoOptions } from "./fake-io.ts";
+import { screenOf } from "./fake-screen.ts";
 
 let view: ScriptedView;
 let server: AdminServer;
@@ -74,18 +75,11 @@ describe("launch", () => {
   it("rewrites its line on a terminal, but keeps the last one of each phase", async () => {
     script({ state: "loading", reason: "10%" }, { state: "loading", reason: "62%\u001b[5m" }, { state: "ready" });
     const { stderr } = await start(["demo"], { tty: true }).end();
-    const screen = stderr.split("\n").map((line) =>
-      line
-        .split("\r\u001b[2K")
-        .at(-1)
-        ?.replace(/\d+ s$/, "N s"),
-    );
-    expect(screen).toEqual([
+    expect(screenOf(stderr).map((line) => line.replace(/\d+ s$/, "N s"))).toEqual([
       "demo is the only recipe",
       "demo-1  pending  N s",
       "demo-1  loading: 62%  N s",
       "demo-1  ready  N s",
-      "",
     ]);
   });
 
@@ -93,7 +87,7 @@ describe("launch", () => {
     for (const name of ["CI", "NO_COLOR"]) {
       script({ state: "ready" });
       const env = { AIM_ENGINE_URL: server.url, [name]: "1" };
-      expect((await start(["demo"], { tty: true, env }).end()).stderr).not.toContain("\r");
+      expect((await start(["demo"], { tty: true, env }).end()).stderr).not.toContain("\u001b");
     }
   });
 
@@ -107,7 +101,8 @@ describe("launch", () => {
   });
 
   it("is done at once with a replica that is ready already", async () => {
-    view.onLaunch = async () => ({ replica: makeReplica(), created: false, reasons: ["one is there"] });
+    const replica = makeReplica();
+    view.onLaunch = async () => ({ replica, replicas: [replica], created: false, reasons: ["one is there"] });
     expect(await runCli(["launch", "demo"], { url: server.url })).toEqual({
       code: 0,
       stdout: "demo-1\n",
@@ -117,7 +112,7 @@ describe("launch", () => {
 
   it("joins the wait for a replica that somebody else started", async () => {
     const replica = makeReplica({ state: "loading" });
-    view.onLaunch = async () => ({ replica, created: false, reasons: [] });
+    view.onLaunch = async () => ({ replica, replicas: [replica], created: false, reasons: [] });
     script({ state: "ready" });
     const { code, stdout, stderr } = await start(["demo"]).end();
     expect({ code, stdout }).toEqual({ code: 0, stdout: "demo-1\n" });

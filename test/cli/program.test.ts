@@ -10,8 +10,8 @@ describe("the command line", () => {
   it("shows what can be said, with and without being asked", async () => {
     const asked = await runCli(["--help"]);
     expect(asked).toMatchObject({ code: 0, stderr: "" });
-    for (const verb of ["serve", "launch", "ps", "stop", "logs", "models", "recipes", "gpus", "events", "sim"])
-      expect(asked.stdout).toMatch(new RegExp(`^ {2}${verb}\\b`, "m"));
+    const verbs = "serve launch explain ps show stats stop restart rm logs pull models recipes gpus events doctor sim";
+    for (const verb of verbs.split(" ")) expect(asked.stdout).toMatch(new RegExp(`^ {2}${verb}\\b`, "m"));
     expect(asked.stdout).toContain("124  timed out");
     expect(await runCli([])).toEqual(asked);
   });
@@ -24,7 +24,18 @@ describe("the command line", () => {
     [["launch", "demo", "--keep-alive", "90"], "Expected a duration"],
     [["launch", "demo", "--timeout", "soon"], "Expected a duration"],
     [["logs", "demo", "--tail", "-1"], "Expected a whole number."],
-    [["stop"], "missing required argument 'names'"],
+    [["launch", "demo", "--timeout", "-5"], "Expected a duration"],
+    [["launch", "demo", "--gpus", "0,,1"], "Expected GPUs such as"],
+    [["launch", "demo", "--replicas", "two"], "Expected a whole number."],
+    [["launch", "demo", "--wait", "--detach"], "cannot be used with option"],
+    [["explain", "demo", "--name", "x"], "unknown option '--name'"],
+    [["stop"], "name what to stop, or say --all"],
+    [["stop", "demo", "--all"], "name what to stop, or say --all"],
+    [["restart"], "missing required argument 'names'"],
+    [["rm"], "missing required argument 'names'"],
+    [["pull"], "missing required argument 'name'"],
+    [["gpus", "release"], "missing required argument 'ids'"],
+    [["gpus", "relaese", "0"], "too many arguments"],
     [["ps", "demo"], "too many arguments"],
   ])("refuses %j with a remedy and exit code 2", async (argv, message) => {
     const { code, stdout, stderr } = await runCli(argv);
@@ -37,17 +48,29 @@ describe("the command line", () => {
 describe("without a gateway", () => {
   const url = "http://127.0.0.1:1";
 
-  it.each([["ps"], ["stop demo"], ["launch demo"], ["logs demo"], ["events -f"], ["models"], ["gpus --json"]])(
-    "%s exits 5 and says how to start one",
-    async (argv) => {
-      const { code, stdout, stderr } = await runCli(argv.split(" "), { url });
-      expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
-      expect(stderr).toBe(
-        "aim-engine: cannot reach the gateway at http://127.0.0.1:1 (connection refused)\n" +
-          'Is it running? Start it with "aim-engine serve", or set AIM_ENGINE_URL if it listens elsewhere.\n',
-      );
-    },
-  );
+  it.each([
+    ["ps"],
+    ["stop demo"],
+    ["stop --all"],
+    ["launch demo"],
+    ["explain demo"],
+    ["rm demo"],
+    ["pull demo"],
+    ["show demo"],
+    ["stats"],
+    ["logs demo"],
+    ["events -f"],
+    ["models"],
+    ["gpus --json"],
+    ["gpus release 0"],
+  ])("%s exits 5 and says how to start one", async (argv) => {
+    const { code, stdout, stderr } = await runCli(argv.split(" "), { url });
+    expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
+    expect(stderr).toBe(
+      "aim-engine: cannot reach the gateway at http://127.0.0.1:1 (connection refused)\n" +
+        'Is it running? Start it with "aim-engine serve", or set AIM_ENGINE_URL if it listens elsewhere.\n',
+    );
+  });
 
   it("does not ask the others when several are to be stopped", async () => {
     const { stderr } = await runCli(["stop", "a", "b", "c"], { url });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { run } from "../../src/cli/program.ts";
 import { VERSION } from "../../src/cli/version.ts";
 import { startAdminServer, type AdminServer } from "../admin/admin-server.ts";
-import { makeModel, makeReplica, ScriptedView } from "../admin/scripted-view.ts";
+import { makeGpu, makeModel, makeReplica, ScriptedView } from "../admin/scripted-view.ts";
 import { FakeClock } from "../support/clock.ts";
 import { until } from "../support/until.ts";
 import { fakeIo, runCli, type FakeIoOptions } from "./fake-io.ts";
@@ -49,6 +49,38 @@ describe("ps", () => {
     expect((await cli("ps -aq")).stdout).toBe("big-1\ndemo-2\n");
   });
 
+  it("says how long a start will take, once and not to the second", async () => {
+    view.replicaList = [
+      makeReplica({ state: "loading", reason: "loading weights 62%", etaSeconds: 37 }),
+      makeReplica({ name: "demo-2", state: "loading", reason: "compiling", etaSeconds: 247 }),
+      makeReplica({ name: "demo-3", state: "pulling", reason: "about 3m left", etaSeconds: 180 }),
+      makeReplica({ name: "demo-4", state: "starting", reason: "starting", etaSeconds: 0 }),
+    ];
+    const { stdout } = await cli("ps");
+    expect(stdout.split("\n").map((line) => line.split("   ").slice(2)[0]?.trim())).toEqual([
+      "STATE",
+      "loading (weights 62%, about 40 s left)",
+      "loading (compiling, about 4m 10s left)",
+      "pulling (about 3m left)",
+      "starting",
+      undefined,
+    ]);
+  });
+
+  it("shows models that failed with -a, where no replica of them is left", async () => {
+    view.replicaList = [idle];
+    view.modelList = [
+      makeModel({ status: "failed", reason: "out_of_memory: no room for the weights" }),
+      makeModel({ model: "org/big", status: "failed", reason: "its replica says more" }),
+    ];
+    expect((await cli("ps")).stdout).not.toContain("failed");
+    expect((await cli("ps -a")).stdout.split("\n").slice(2)).toEqual([
+      "-       demo      failed (out_of_memory: no room for the weights)   -      -           -        -",
+      "",
+    ]);
+    expect((await cli("ps -aq")).stdout).toBe("big-1\n");
+  });
+
   it("gives a terminal no orders that come from a name or a reason, and a pipe every byte", async () => {
     view.replicaList = [
       makeReplica({ model: "de\u001b]52;c;eA==\u0007mo\u202e", state: "failed", reason: "\u001b[2J!" }),
@@ -63,7 +95,7 @@ describe("ps", () => {
 describe("--json", () => {
   it("prints exactly what the admin API answers", async () => {
     view.replicaList = [busy, failed];
-    view.gpuList = [{ id: "0000:c1:00.0", runtime: "docker", product: "MI300X", memoryBytes: 192 * 2 ** 30 }];
+    view.gpuList = [makeGpu()];
     view.problemList = [{ file: "recipes/broken.yaml", message: "line 3: what is this" }];
     server.events.publish({ type: "replica:ready", message: "demo-1 is ready" });
     const paths = { ps: "replicas", models: "models", recipes: "recipes", gpus: "gpus", version: "version" };
@@ -120,14 +152,6 @@ describe("tables", () => {
     expect(stderr).toBe(
       "cannot be used: recipes/broken.yaml: line 3: what is this\ncannot be used: recipes/other.yaml:3:1: what is that\n",
     );
-  });
-
-  it("shows GPUs and who holds them, and says so where there are none", async () => {
-    expect(await cli("gpus")).toMatchObject({ code: 0, stderr: "no GPU that this gateway may place replicas on\n" });
-    const memory = { memoryBytes: 192 * 2 ** 30, usedBytes: 2 ** 30 };
-    const holder = { replica: "demo-1", model: "demo" };
-    view.gpuList = [{ id: "0000:c1:00.0", runtime: "docker", product: "MI300X", ...memory, ...holder }];
-    expect((await cli("gpus")).stdout).toMatch(/0000:c1:00\.0 +MI300X +docker +192 GiB +1 GiB +demo-1 +demo\n/);
   });
 
   it("shows what happened", async () => {
@@ -200,7 +224,7 @@ describe("logs", () => {
     const cold = await cli("logs big");
     expect(cold).toMatchObject({ code: 3 });
     expect(cold.stderr).toContain("aim-engine launch org/big");
-    const unknown = await cli("logs demo-3x");
+    const unknown = await cli("logs demo-12");
     expect(unknown).toMatchObject({ code: 3 });
     expect(unknown.stderr).toContain('Did you mean "demo-1"?');
   });

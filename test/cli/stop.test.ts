@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { run } from "../../src/cli/program.ts";
 import { startAdminServer, type AdminServer } from "../admin/admin-server.ts";
 import { makeReplica, ScriptedView } from "../admin/scripted-view.ts";
+import { FakeClock } from "../support/clock.ts";
 import { until } from "../support/until.ts";
 import { fakeIo, runCli } from "./fake-io.ts";
 
@@ -42,16 +43,46 @@ describe("stop", () => {
     expect(stderr).toBe('aim-engine: there is no replica or model dmeo\nDid you mean "demo"?\n');
   });
 
-  it("gives up on Ctrl-C while requests still drain", async () => {
-    view.stop = (name, options) => {
-      view.stops.push({ name, options });
-      return new Promise(() => {});
-    };
-    const { io, written, pressCtrlC } = fakeIo({ url: server.url });
-    const exit = run(["stop", "demo-1", "big-1"], io);
-    await until(() => view.stops.length === 1);
-    pressCtrlC();
-    expect(await exit).toBe(130);
-    expect({ ...written, asked: view.stops.length }).toEqual({ stdout: "", stderr: "", asked: 1 });
+  it("takes everything down with --all, and says when there is nothing", async () => {
+    expect(await cli("stop", "--all")).toEqual({ code: 0, stdout: "demo-1\nbig-1\n", stderr: "" });
+    expect(await cli("stop", "--all")).toEqual({ code: 0, stdout: "", stderr: "nothing is running\n" });
+  });
+
+  describe("while requests still drain", () => {
+    beforeEach(() => {
+      view.stop = (name, options) => {
+        view.stops.push({ name, options });
+        return new Promise(() => {});
+      };
+    });
+
+    it("leaves at Ctrl-C and says what goes on", async () => {
+      const { io, written, pressCtrlC } = fakeIo({ url: server.url });
+      const exit = run(["stop", "demo-1", "big-1"], io);
+      await until(() => view.stops.length === 2);
+      pressCtrlC();
+      expect(await exit).toBe(130);
+      expect(written).toEqual({
+        stdout: "",
+        stderr:
+          "detached: what is not gone yet goes on stopping; to cut the requests they serve: aim-engine stop --force NAME\n",
+      });
+    });
+
+    it.each([
+      ["30", 30_000],
+      ["2m", 120_000],
+    ])("waits no longer than -t %s, and exits 124", async (text, ms) => {
+      const clock = new FakeClock();
+      const { io, written } = fakeIo({ url: server.url, clock });
+      const exit = run(["stop", "--force", "demo-1", "-t", text], io);
+      await until(() => view.stops.length === 1);
+      await clock.advance(ms - 1);
+      expect(written.stderr).toBe("");
+      await clock.advance(1);
+      expect(await exit).toBe(124);
+      expect(written.stderr).toMatch(/^not stopped after \S+( s)?: what is not gone yet goes on stopping\n$/);
+      expect(clock.pending).toBe(0);
+    });
   });
 });

@@ -30,7 +30,7 @@ async function list({ client, terminal }: Session, options: EventsOptions): Prom
 
 /** Ends only by Ctrl-C, or with the gateway. */
 async function follow({ client, terminal }: Session, options: EventsOptions): Promise<ExitCode> {
-  for await (const line of client.lines("api/events", "text/event-stream")) {
+  for await (const line of client.lines("api/events", { accept: "text/event-stream" })) {
     if (!line.startsWith("data: ")) continue;
     const data = line.slice("data: ".length);
     await terminal.print(options.json ? data : row(readAnswer(eventAnswer, JSON.parse(data))));

@@ -29,7 +29,7 @@ export function logs(io: Io, name: string, options: LogsOptions): Promise<ExitCo
 async function showReplica({ client, terminal }: Session, name: string, options: LogsOptions): Promise<void> {
   const query = `tail=${options.tail}${options.follow ? "&follow=true" : ""}`;
   const path = `api/replicas/${encodeURIComponent(name)}/logs?${query}`;
-  for await (const line of client.lines(path, "application/x-ndjson")) {
+  for await (const line of client.lines(path, { accept: "application/x-ndjson" })) {
     const entry = readAnswer(logLineAnswer, JSON.parse(line));
     if ("error" in entry) {
       throw new CliError(EXIT.failure, `the log of ${name} broke off: ${entry.error.message}`, {

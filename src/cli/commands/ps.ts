@@ -1,13 +1,13 @@
 // ps: the replicas there are.
-import { readAnswer, replicasAnswer, type ReplicaAnswer } from "../answers.ts";
+import { modelsAnswer, readAnswer, replicasAnswer, type ReplicaAnswer } from "../answers.ts";
 import { EXIT, type ExitCode } from "../exit-codes.ts";
 import { formatAge, formatState, formatUntil } from "../format.ts";
 import type { Io } from "../io.ts";
-import { withGateway } from "../session.ts";
+import { withGateway, type Session } from "../session.ts";
 import { table } from "../table.ts";
 
 export interface PsOptions {
-  /** Those that failed or are gone as well. */
+  /** Those that failed or are gone as well, and models whose last start failed. */
   readonly all?: boolean;
   /** Names only. */
   readonly quiet?: boolean;
@@ -29,12 +29,9 @@ export function ps(io: Io, options: PsOptions): Promise<ExitCode> {
       for (const { name } of shown) await terminal.print(name);
       return EXIT.ok;
     }
-    await terminal.print(
-      table(
-        HEADS,
-        shown.map((replica) => row(replica, clock.wallNow())),
-      ),
-    );
+    const rows = shown.map((replica) => row(replica, clock.wallNow()));
+    const failed = options.all ? await failedModels(client, replicas) : [];
+    await terminal.print(table(HEADS, [...rows, ...failed]));
     const hidden = replicas.length - shown.length;
     if (hidden > 0) await terminal.note(`${hidden} that failed or ended not shown: aim-engine ps -a`);
     return EXIT.ok;
@@ -45,12 +42,23 @@ function isAlive({ state }: ReplicaAnswer): boolean {
   return state !== "failed" && state !== "gone";
 }
 
+/** A replica that failed is cleared away; its model remembers. */
+async function failedModels(
+  client: Session["client"],
+  replicas: readonly ReplicaAnswer[],
+): Promise<readonly (readonly string[])[]> {
+  const { models } = readAnswer(modelsAnswer, await client.get("api/models"));
+  return models
+    .filter(({ model, status }) => status === "failed" && !replicas.some((replica) => replica.model === model))
+    .map(({ model, status, reason }) => ["", model, formatState(status, reason)]);
+}
+
 function row(replica: ReplicaAnswer, now: number): readonly string[] {
   const until = formatUntil(replica.idleUntil, now);
   return [
     replica.name,
     replica.model,
-    formatState(replica.state, replica.reason),
+    formatState(replica.state, replica.reason, replica.etaSeconds),
     replica.gpus.length === 0 ? "" : String(replica.gpus.length),
     String(replica.inFlight),
     formatAge(replica.startedAt, now),

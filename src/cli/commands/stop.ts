@@ -1,43 +1,46 @@
-// stop: takes replicas down, by their own names or by model.
+// stop: takes replicas down, by their own names, by model, or all there are.
 import { readAnswer, replicasAnswer } from "../answers.ts";
-import { EXIT, type ExitCode } from "../exit-codes.ts";
-import { CliError, failedWith } from "../failure.ts";
+import { forEachName } from "../each-name.ts";
+import type { ExitCode } from "../exit-codes.ts";
+import { isLeaving, whyLeft } from "../failure.ts";
 import type { Io } from "../io.ts";
-import { reportFailure } from "../report.ts";
-import { withGateway, type Session } from "../session.ts";
-import { suggestName } from "../unknown-name.ts";
+import { withGatewayFor, type Session } from "../session.ts";
 
 export interface StopOptions {
   /** Cuts requests in flight. */
   readonly force?: boolean;
+  /** Every replica, instead of names. */
+  readonly all?: boolean;
+  /** How long to stay; the stop itself goes on. */
+  readonly timeout?: number;
 }
 
-/** Tries every name; the exit code is that of the first failure. */
 export function stop(io: Io, names: readonly string[], options: StopOptions): Promise<ExitCode> {
-  return withGateway(io, async (session) => {
-    let code: ExitCode = EXIT.ok;
-    for (const name of names) {
-      const failure = await stopOne(session, name, options);
-      if (failure === undefined) continue;
-      await reportFailure(session.terminal, failure);
-      if (code === EXIT.ok) code = failure.exitCode;
-    }
-    return code;
-  });
+  const limit = { timeoutMs: options.timeout, missed: "not stopped" };
+  return withGatewayFor(io, limit, (session) => stopAll(session, names, options));
 }
 
-/** Without the gateway or after Ctrl-C the other names have no chance either: that is thrown. */
-async function stopOne(session: Session, name: string, options: StopOptions): Promise<CliError | undefined> {
-  const path = `api/replicas/${encodeURIComponent(name)}${options.force ? "?force=true" : ""}`;
+async function stopAll(session: Session, names: readonly string[], options: StopOptions): Promise<ExitCode> {
+  const { client, terminal } = session;
+  const wanted = options.all ? await everyName(session) : names;
+  const query = options.force ? "?force=true" : "";
+  const ask = async (name: string) =>
+    readAnswer(replicasAnswer, await client.delete(`api/replicas/${encodeURIComponent(name)}${query}`)).replicas;
   try {
-    const { replicas } = readAnswer(replicasAnswer, await session.client.delete(path));
-    for (const replica of replicas) await session.terminal.print(replica.name);
-    if (replicas.length === 0) await session.terminal.note(`${name} is not running`);
-    return undefined;
+    return await forEachName(session, wanted, ask, async (replicas, name) => {
+      for (const replica of replicas) await terminal.print(replica.name);
+      if (replicas.length === 0) await terminal.note(`${name} is not running`);
+    });
   } catch (error) {
-    const failure = await suggestName(session, error, name);
-    if (!(failure instanceof CliError)) throw failure;
-    if (failedWith(failure, EXIT.unreachable) || failedWith(failure, EXIT.interrupted)) throw failure;
-    return failure;
+    if (!isLeaving(error)) throw error;
+    const cut = options.force ? "" : "; to cut the requests they serve: aim-engine stop --force NAME";
+    await terminal.note(`${whyLeft(error)}: what is not gone yet goes on stopping${cut}`);
+    return error.exitCode;
   }
+}
+
+async function everyName({ client, terminal }: Session): Promise<readonly string[]> {
+  const { replicas } = readAnswer(replicasAnswer, await client.get("api/replicas"));
+  if (replicas.length === 0) await terminal.note("nothing is running");
+  return replicas.map(({ name }) => name);
 }

@@ -1,0 +1,56 @@
+// doctor: what could keep replicas from running well, each finding with its fix. Asks the gateway; without one, looks itself.
+import { doctorAnswer, readAnswer, type CheckAnswer } from "../answers.ts";
+import { EXIT, type ExitCode } from "../exit-codes.ts";
+import { failedWith, type CliError } from "../failure.ts";
+import type { Io } from "../io.ts";
+import { withGateway, type Session } from "../session.ts";
+import { table } from "../table.ts";
+
+export interface DoctorOptions {
+  /** For looking without a gateway. */
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+/** The gateway gives each of its runtimes half a minute. */
+const ANSWER_MS = 120_000;
+
+export function doctor(io: Io, options: DoctorOptions): Promise<ExitCode> {
+  const signal = io.interruptSignal();
+  return withGateway(io, async (session) => {
+    const answer = await session.client.get("api/doctor", { timeoutMs: ANSWER_MS }).catch(async (error: unknown) => {
+      if (!failedWith(error, EXIT.unreachable)) throw error;
+      return { checks: await lookHere(session, { config: options.config, error, signal }) };
+    });
+    const { checks } = readAnswer(doctorAnswer, answer);
+    if (options.json) await session.terminal.printJson(answer);
+    else await tell(session, checks);
+    return checks.some(({ status }) => status === "problem") ? EXIT.failure : EXIT.ok;
+  });
+}
+
+interface Alone {
+  readonly config: string | undefined;
+  /** Why the gateway could not be asked. */
+  readonly error: CliError;
+  readonly signal: AbortSignal;
+}
+
+async function lookHere({ terminal }: Session, { config, error, signal }: Alone): Promise<readonly CheckAnswer[]> {
+  await terminal.note("no gateway answers: looking at this machine without one");
+  const { examineHere } = await import("../local-doctor.ts");
+  const fix = error.hint === undefined ? {} : { fix: error.hint };
+  const gateway = { name: "gateway", status: "warning" as const, found: error.message, ...fix };
+  return [gateway, ...(await examineHere(config, signal))];
+}
+
+async function tell({ terminal }: Session, checks: readonly CheckAnswer[]): Promise<void> {
+  await terminal.print(
+    table(
+      ["STATUS", "CHECK", "FOUND"],
+      checks.map(({ name, status, found }) => [status, name, found]),
+    ),
+  );
+  for (const { name, status, fix } of checks)
+    if (status !== "ok" && fix !== undefined) await terminal.print(`fix ${name}: ${fix}`);
+}
