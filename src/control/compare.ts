@@ -1,8 +1,21 @@
 // What a list of a runtime's replicas means for the fleet: pure. The list decides; events only say when to ask for one.
+import { z } from "zod";
 import { LABELS, LABEL_SCHEMA } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef, ObservedReplica, ReplicaExit } from "../runtime/driver.ts";
 import type { FoundReplica, Replica, ReplicaIdentity } from "./replica.ts";
+
+const flagsLabel = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue({ code: "custom", message: "no JSON" });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.array(z.string()));
 
 export type Finding =
   /** It ended by itself or was ended from outside; without `exit` nothing of it is left. */
@@ -13,9 +26,9 @@ export type Finding =
   /** Runs, is ours, and the fleet does not know it: it survived a restart of the gateway. */
   | ({ readonly kind: "unknown"; readonly identity: ReplicaIdentity } & FoundReplica)
   /** A remainder of ours that runs nothing: made and never started, or ended while nobody watched. */
-  | { readonly kind: "leftover"; readonly ref: BackendRef }
-  /** Bears our label but not what is needed to take it over. */
-  | { readonly kind: "foreign"; readonly ref: BackendRef; readonly why: string };
+  | { readonly kind: "leftover"; readonly ref: BackendRef; readonly createdAt: number | undefined }
+  /** Bears our label but not what is needed to take it over; it keeps its GPUs. */
+  | { readonly kind: "foreign"; readonly ref: BackendRef; readonly why: string; readonly gpus: readonly string[] };
 
 export interface Comparison {
   readonly runtime: RuntimeName;
@@ -64,13 +77,15 @@ function known(replica: Replica, one: ObservedReplica): readonly Finding[] {
 
 /** `met` holds the names of the strangers before this one. */
 function stranger(one: ObservedReplica, runtime: RuntimeName, met: Set<string>): Finding {
+  const isRunning = one.state !== "created" && one.state !== "exited";
+  const gpus = isRunning ? gpusOf(one.labels) : [];
+  const foreign = (why: string): Finding => ({ kind: "foreign", ref: one.ref, why, gpus });
   const schema = one.labels[LABELS.schema];
-  if (schema !== LABEL_SCHEMA)
-    return { kind: "foreign", ref: one.ref, why: `its label schema is ${schema ?? "missing"}` };
-  if (one.state === "created" || one.state === "exited") return { kind: "leftover", ref: one.ref };
+  if (schema !== LABEL_SCHEMA) return foreign(`its label schema is ${schema ?? "missing"}`);
+  if (!isRunning) return { kind: "leftover", ref: one.ref, createdAt: one.createdAt };
   const identity = identityOf(one.labels, runtime);
-  if (typeof identity === "string") return { kind: "foreign", ref: one.ref, why: identity };
-  if (met.has(identity.name)) return { kind: "foreign", ref: one.ref, why: `another one is called ${identity.name}` };
+  if (typeof identity === "string") return foreign(identity);
+  if (met.has(identity.name)) return foreign(`another one is called ${identity.name}`);
   met.add(identity.name);
   return { kind: "unknown", identity, ref: one.ref, address: one.address, startedAt: one.startedAt };
 }
@@ -85,6 +100,7 @@ export function identityOf(labels: Readonly<Record<string, string>>, runtime: Ru
   const profileId = labels[LABELS.profile];
   if (!name || !model || !recipeId || !profileId) return "its labels do not name replica, model, recipe and profile";
   const keepAlive = keepAliveOf(labels[LABELS.keepAlive]);
+  const flags = flagsOf(labels[LABELS.flags]);
   return {
     name,
     model,
@@ -92,10 +108,21 @@ export function identityOf(labels: Readonly<Record<string, string>>, runtime: Ru
     recipeHash: labels[LABELS.recipeHash] ?? "",
     profileId,
     runtime,
-    gpus: (labels[LABELS.gpus] ?? "").split(",").filter((gpu) => gpu !== ""),
+    gpus: gpusOf(labels),
+    ...(flags.length === 0 ? {} : { flags }),
     ...(keepAlive === undefined ? {} : { keepAliveMs: keepAlive }),
     adopted: true,
   };
+}
+
+function gpusOf(labels: Readonly<Record<string, string>>): readonly string[] {
+  return (labels[LABELS.gpus] ?? "").split(",").filter((gpu) => gpu !== "");
+}
+
+/** Flags that cannot be read were at least not those of the recipe: the replica counts as one with others. */
+function flagsOf(label = "[]"): readonly string[] {
+  const parsed = flagsLabel.safeParse(label);
+  return parsed.success ? parsed.data : [label];
 }
 
 function keepAliveOf(label = ""): number | undefined {

@@ -11,6 +11,7 @@ import type { Journal } from "./journal.ts";
 import type { Launcher } from "./launcher.ts";
 import { plan, type Action } from "./planner.ts";
 import type { Reaper } from "./reaper.ts";
+import type { Circumstances } from "./reconciler.ts";
 import type { Replica } from "./replica.ts";
 
 export interface ControllerDeps {
@@ -59,9 +60,17 @@ export class Controller {
   }
 
   /** A replica ended although nobody of us ended it: finding out why takes a moment. */
-  died(replica: Replica, exit: ReplicaExit | undefined): void {
-    const inquiry = this.#deps.launcher
-      .died(replica, exit)
+  died(replica: Replica, exit: ReplicaExit | undefined, circumstances: Circumstances): void {
+    this.#inquire(replica, this.#deps.launcher.died(replica, exit, circumstances));
+  }
+
+  /** A process of it was killed for memory: whether it still serves takes a moment to find out. */
+  outOfMemory(replica: Replica): void {
+    this.#inquire(replica, this.#deps.launcher.suspectMemory(replica));
+  }
+
+  #inquire(replica: Replica, work: Promise<void>): void {
+    const inquiry = work
       .catch((error: unknown) => this.#onBroken(replica, error))
       .then(() => void this.#inquiries.delete(inquiry));
     this.#inquiries.add(inquiry);

@@ -4,7 +4,7 @@ import type { Readiness } from "../catalog/launch-spec.ts";
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { startLoop, type Loop } from "../lib/loop.ts";
-import type { BackendRef, Gpu, ReplicaExit, RuntimeDriver } from "../runtime/driver.ts";
+import type { BackendRef, Gpu, Hint, ReplicaExit, RuntimeDriver } from "../runtime/driver.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { compare, type Finding } from "./compare.ts";
 import type { Fleet } from "./fleet.ts";
@@ -21,13 +21,24 @@ export interface ReconcilerDeps {
   /** Does the replica answer now? */
   answers(address: URL, readiness: Readiness, signal: AbortSignal): Promise<boolean>;
   /** A replica ended although nobody of us ended it. */
-  onDied(replica: Replica, exit: ReplicaExit | undefined): void;
+  onDied(replica: Replica, exit: ReplicaExit | undefined, circumstances: Circumstances): void;
+  /** A process of it was killed for memory; it may live on, and serve no more. */
+  onOutOfMemory(replica: Replica): void;
+}
+
+export interface Circumstances {
+  /** Its runtime was away or restarted before it was found ended, which may well be why. */
+  readonly afterOutage: boolean;
 }
 
 /** How long a replica may be out of reach before it is replaced. */
 const UNREACHABLE_LIMIT_MS = 60_000;
 /** What is left of a replica nobody knows needs no time to end. */
 const LEFTOVER_GRACE_MS = 10_000;
+/** How old a leftover has to be: a younger one may be in somebody's hands. */
+const LEFTOVER_AGE_MS = 60_000;
+/** Pause between two looks while a GPU is on its way back. */
+const RECOVERING_EVERY_MS = 1_000;
 
 export interface RunningReconciler extends Loop {
   /** Resolves when the runtime was asked once, whether or not it answered. */
@@ -40,11 +51,14 @@ export function startReconciler(deps: ReconcilerDeps): RunningReconciler {
   const reconciler = new Reconciler(deps);
   const loop = startLoop({
     clock: deps.clock,
-    everyMs: deps.everyMs,
+    everyMs: () => (deps.fleet.isRecovering(deps.driver.name) ? RECOVERING_EVERY_MS : deps.everyMs),
     run: (signal) => reconciler.run(signal),
     onError: (error) => deps.logger.error({ runtime: deps.driver.name, err: error }, "reconciling failed"),
   });
-  deps.driver.watch(() => loop.kick(), watching.signal);
+  deps.driver.watch((hint) => {
+    reconciler.note(hint);
+    loop.kick();
+  }, watching.signal);
   return {
     surveyed: reconciler.surveyed,
     kick: () => loop.kick(),
@@ -61,6 +75,8 @@ class Reconciler {
   #unavailable: string | undefined;
   #gpus: readonly Gpu[] = [];
   #known = false;
+  /** The runtime was away since the last list. */
+  #wasAway = false;
   readonly #surveyed = Promise.withResolvers<void>();
 
   constructor(deps: ReconcilerDeps) {
@@ -72,6 +88,15 @@ class Reconciler {
     return this.#surveyed.promise;
   }
 
+  note(hint: Hint): void {
+    if (hint.kind === "interrupted") this.#wasAway = true;
+    if (hint.kind !== "out_of_memory") return;
+    const hit = this.#deps.fleet.replicas
+      .all()
+      .find(({ identity, ref }) => identity.runtime === this.#name && ref?.id === hint.id);
+    if (hit !== undefined) this.#deps.onOutOfMemory(hit);
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     const { driver, fleet, clock } = this.#deps;
     const askedAt = clock.now();
@@ -80,6 +105,7 @@ class Reconciler {
     }));
     if (signal.aborted) return;
     if ("unavailable" in answer) {
+      this.#wasAway = true;
       this.#setAvailable(answer.unavailable);
       return this.#revisit({ giveUp: false }, signal);
     }
@@ -94,8 +120,9 @@ class Reconciler {
     // Adoption and "known" in one go: nothing may be started before what already runs is in the fleet.
     for (const finding of findings) this.#take(finding);
     this.#known = true;
-    this.#gpus = gpus;
-    this.#setAvailable(undefined);
+    this.#wasAway = false;
+    this.#gpus = withForeign(gpus, findings);
+    this.#setAvailable(undefined, askedAt);
     await Promise.all([this.#cleanUp(findings, signal), this.#revisit({ giveUp: true }, signal)]);
   }
 
@@ -103,7 +130,7 @@ class Reconciler {
     const { fleet, logger } = this.#deps;
     switch (finding.kind) {
       case "died":
-        return this.#deps.onDied(finding.replica, finding.exit);
+        return this.#deps.onDied(finding.replica, finding.exit, { afterOutage: this.#wasAway });
       case "frozen":
         if (finding.replica.state === "ready") fleet.setResponsive(finding.replica, "it is paused");
         return;
@@ -125,21 +152,25 @@ class Reconciler {
     }
   }
 
-  #setAvailable(unavailable: string | undefined): void {
+  #setAvailable(unavailable: string | undefined, askedAt?: number): void {
     const { fleet, journal, driver } = this.#deps;
-    fleet.setRuntime(this.#name, {
+    const state = {
       known: this.#known,
       placement: driver.placement,
       gpus: this.#gpus,
       ...(unavailable === undefined ? {} : { unavailable }),
-    });
+    };
+    fleet.setRuntime(this.#name, state, askedAt);
     this.#surveyed.resolve();
     if (unavailable !== this.#unavailable) journal.runtime(this.#name, unavailable);
     this.#unavailable = unavailable;
   }
 
   async #cleanUp(findings: readonly Finding[], signal: AbortSignal): Promise<void> {
-    const leftovers = findings.filter((finding) => finding.kind === "leftover");
+    const now = this.#deps.clock.wallNow();
+    const leftovers = findings
+      .filter((finding) => finding.kind === "leftover")
+      .filter(({ createdAt }) => createdAt === undefined || now - createdAt >= LEFTOVER_AGE_MS);
     await Promise.all(leftovers.map(({ ref }) => this.#remove(ref, signal)));
   }
 
@@ -170,6 +201,22 @@ class Reconciler {
     if (answers) return this.#deps.fleet.setResponsive(replica);
     const silentMs = this.#deps.clock.now() - (replica.unresponsiveSince ?? this.#deps.clock.now());
     // What it still serves may go on well while it is too busy to answer; who waits in vain leaves by its own limit.
-    if (giveUp && replica.inFlight === 0 && silentMs > UNREACHABLE_LIMIT_MS) this.#deps.onDied(replica, undefined);
+    if (giveUp && replica.inFlight === 0 && silentMs > UNREACHABLE_LIMIT_MS)
+      this.#deps.onDied(replica, undefined, { afterOutage: false });
   }
+}
+
+/** The GPUs, with those that a replica holds which bears our label and that we cannot take over. */
+function withForeign(gpus: readonly Gpu[], findings: readonly Finding[]): readonly Gpu[] {
+  const holders = new Map(
+    findings.flatMap((finding) =>
+      finding.kind === "foreign"
+        ? finding.gpus.map((gpu) => [gpu, `${finding.ref.name}, which was left alone: ${finding.why}`])
+        : [],
+    ),
+  );
+  return gpus.map((gpu) => {
+    const foreign = gpu.foreign ?? holders.get(gpu.id);
+    return foreign === undefined ? gpu : { ...gpu, foreign };
+  });
 }

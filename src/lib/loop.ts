@@ -10,8 +10,8 @@ export interface Loop {
 
 export interface LoopOptions {
   readonly clock: Clock;
-  /** Pause between the end of one run and the start of the next. */
-  readonly everyMs: number;
+  /** Pause between the end of one run and the start of the next; a function is asked after each run. */
+  readonly everyMs: number | (() => number);
   run(signal: AbortSignal): Promise<void>;
   /** Called with what `run` threw; the loop goes on. */
   onError(error: unknown): void;
@@ -38,7 +38,10 @@ export function startLoop(options: LoopOptions): Loop {
       if (kicked || stopping.signal.aborted) continue;
       pause = new AbortController();
       // A rejected pause is a kick or a stop: both mean "look again now".
-      await sleep(options.clock, options.everyMs, pause.signal).catch(() => undefined);
+      const { everyMs } = options;
+      await sleep(options.clock, typeof everyMs === "number" ? everyMs : everyMs(), pause.signal).catch(
+        () => undefined,
+      );
     }
   }
 

@@ -4,6 +4,7 @@ import { LABELS } from "../../src/catalog/launch-spec.ts";
 import type { Rig, TestRequest } from "../support/make-plane.ts";
 
 /** Two lists of the runtime and the longest stop. */
+const LEFTOVER_AGE_MS = 60_000;
 const NOTICED_WITHIN_MS = 40_000;
 /** More starts of one recipe than this in ten seconds are a storm, whoever asks for them. */
 const STORM = 12;
@@ -87,11 +88,13 @@ export class Invariants {
   #checkStrangers(): void {
     const { world, plane, clock } = this.#rig;
     const known = new Set(plane.fleet.replicas.all().flatMap((replica) => replica.ref?.id ?? []));
-    for (const { ref } of world.containers.values()) {
+    for (const { ref, state } of world.containers.values()) {
       if (known.has(ref.id) || world.outage !== undefined) this.#strangers.delete(ref.id);
       else this.#strangers.set(ref.id, this.#strangers.get(ref.id) ?? clock.now());
       const unknownMs = clock.now() - (this.#strangers.get(ref.id) ?? Infinity);
-      if (unknownMs > NOTICED_WITHIN_MS) this.#broken.push(`${ref.name} (${ref.id}) runs and nobody knows it`);
+      const isRunning = state === "running" || state === "unresponsive";
+      const limitMs = NOTICED_WITHIN_MS + (isRunning ? 0 : LEFTOVER_AGE_MS);
+      if (unknownMs > limitMs) this.#broken.push(`${ref.name} (${ref.id}) runs and nobody knows it`);
     }
   }
 

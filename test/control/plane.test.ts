@@ -368,7 +368,7 @@ describe("a gateway that was killed", () => {
     await rig.clock.advance(5_000);
     rig.world.exit("tiny-1", { code: 137, outOfMemory: false });
     rig.boot();
-    await rig.clock.advance(5_000);
+    await rig.clock.advance(70_000);
     expect(rig.world.containers.size).toBe(0);
   });
 

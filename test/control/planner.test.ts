@@ -1,52 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { GpuBlock } from "../../src/control/gpus.ts";
 import { plan, type Action } from "../../src/control/planner.ts";
-import type { Demand, FleetSnapshot, ReplicaSnapshot, RuntimeSnapshot } from "../../src/control/snapshot.ts";
+import type { Demand, ReplicaSnapshot } from "../../src/control/snapshot.ts";
+import { GPUS, ids, NOW, replica, requests, snapshot } from "../support/make-snapshot.ts";
 import { makeGpus, makeProfile, makeRecipe } from "../support/make.ts";
-
-const NOW = 1_000_000;
-const GPUS = makeGpus(8);
-const ids = (from: number, to: number) => GPUS.slice(from, to).map((gpu) => gpu.id);
-
-function replica(model: string, overrides: Partial<ReplicaSnapshot> = {}): ReplicaSnapshot {
-  return {
-    name: `${model}-1`,
-    model,
-    recipeId: model,
-    profileId: "4_gpu",
-    runtime: "docker",
-    state: "ready",
-    responsive: true,
-    gpus: [],
-    inFlight: 0,
-    waiting: 0,
-    idleSince: NOW - 10_000,
-    readyAt: NOW - 100_000,
-    keepAliveMs: 60_000,
-    stale: false,
-    flags: [],
-    ...overrides,
-  };
-}
-
-function requests(model: string, overrides: Partial<Demand> = {}): Demand {
-  return { id: `requests:${model}`, kind: "requests", request: { model }, since: NOW, waiting: 1, ...overrides };
-}
-
-function snapshot(
-  overrides: Partial<FleetSnapshot> & { readonly runtime?: Partial<RuntimeSnapshot> } = {},
-): FleetSnapshot {
-  const { runtime, ...rest } = overrides;
-  return {
-    replicas: [],
-    demands: [],
-    runtimes: new Map([["docker", { known: true, placement: "gateway", gpus: GPUS, ...runtime }]]),
-    defaultRuntime: "docker",
-    recipes: ["a", "b", "c"].map((id) => makeRecipe({ id, gpus: 4 })),
-    failures: new Map(),
-    blocks: new Map(),
-    ...rest,
-  };
-}
 
 /** "start a on 4", "stop a-1 (evicted)", "refuse b" */
 function read(action: Action): string {
@@ -360,5 +317,101 @@ describe("the minimum of a recipe", () => {
     const { actions, wakeAt } = plan(snapshot({ recipes, failures: new Map([["a", failure]]) }), NOW);
     expect(actions).toEqual([]);
     expect(wakeAt).toBe(NOW + 7_000);
+  });
+});
+
+describe("GPUs that cannot be given out", () => {
+  const blocked = (numbers: readonly number[], block: GpuBlock) =>
+    new Map(numbers.map((number) => [`docker/${ids(number, number + 1)[0]}`, block]));
+  const QUARANTINED = { status: "quarantined", reason: "63 GiB are still in use" } as const;
+
+  it("are placed on by nobody", () => {
+    const { actions } = plan(snapshot({ demands: [requests("a")], blocks: blocked([1], QUARANTINED) }), NOW);
+    expect(actions).toMatchObject([{ kind: "start", gpus: [ids(0, 1), ids(2, 5)].flat() }]);
+  });
+
+  it("are waited for while their memory comes back, and nobody is evicted for that", () => {
+    const recovering = blocked([0, 1], { status: "recovering", reason: "waiting for its memory" });
+    const replicas = [replica("b", { gpus: ids(4, 8) })];
+    const { actions, holds } = plan(snapshot({ replicas, demands: [requests("a")], blocks: recovering }), NOW);
+    expect(actions).toEqual([]);
+    expect(holds.get("requests:a")).toBe(
+      "waiting for the memory of GPU 0000:01:00.0, the memory of GPU 0000:02:00.0 to give back its GPUs",
+    );
+  });
+
+  it("are the reason of a refusal where too few others are there, and it is worth asking again", () => {
+    const { actions } = plan(
+      snapshot({ demands: [requests("a")], blocks: blocked([0, 1, 2, 3, 4], QUARANTINED) }),
+      NOW,
+    );
+    const [refusal] = actions;
+    expect(refusal).toMatchObject({ kind: "refuse", error: { code: "no_capacity", retryAfterMs: 30_000 } });
+    expect(refusal?.reason).toContain("GPU 0000:01:00.0 is quarantined: 63 GiB are still in use");
+  });
+
+  it("are no reason where all of them would be too few", () => {
+    const demands = [requests("a")];
+    const runtime = { gpus: GPUS.slice(0, 3) };
+    expect(decide({ demands, runtime, blocks: blocked([0], QUARANTINED) })).toEqual(["refuse a: model_unavailable"]);
+  });
+});
+
+describe("a launch order that says more", () => {
+  const order = (wish: Demand["wish"], request: Partial<Demand["request"]> = {}): Demand => ({
+    ...{ id: "order:1", kind: "order", request: { model: "a", ...request }, since: NOW, waiting: 1 },
+    ...(wish === undefined ? {} : { wish }),
+  });
+  const there = replica("a", { gpus: ids(0, 4) });
+
+  it("gets the GPUs it names and no others", () => {
+    const { actions } = plan(snapshot({ demands: [order({ on: ids(3, 7) })] }), NOW);
+    expect(actions).toMatchObject([{ kind: "start", gpus: ids(3, 7) }]);
+  });
+
+  it("evicts who is idle on the GPUs it names, and only those", () => {
+    const replicas = [replica("b", { gpus: ids(0, 4), idleSince: NOW - 20_000 }), replica("c", { gpus: ids(4, 8) })];
+    expect(decide({ replicas, demands: [order({ on: ids(4, 8) })] })).toEqual(["stop c-1 (evicted)"]);
+  });
+
+  it.each([
+    ["too few", ids(0, 3), /3 GPUs are named, and profile 4_gpu of a takes 4/],
+    ["an unknown one", [...ids(0, 3), "0000:ff:00.0"], /no GPU 0000:ff:00.0/],
+  ])("is refused for GPUs that cannot be: %s", (_, on, message) => {
+    const { actions } = plan(snapshot({ demands: [order({ on })] }), NOW);
+    expect(actions).toMatchObject([{ kind: "refuse", error: { code: "invalid_value" } }]);
+    expect(actions[0]?.reason).toMatch(message);
+  });
+
+  it("is refused for a GPU that the recipe is not for, and for one that cannot be given out", () => {
+    const gpus = [...GPUS.slice(0, 7), ...makeGpus(9, "MI210").slice(8)];
+    const on = gpus.slice(4).map(({ id }) => id);
+    const recipes = [makeRecipe({ id: "a", gpus: 4, hardware: ["MI300X"] })];
+    const { actions } = plan(snapshot({ runtime: { gpus }, recipes, demands: [order({ on })] }), NOW);
+    expect(actions[0]?.reason).toMatch(/is a MI210, and a is for MI300X/);
+    const blocks = new Map([[`docker/${ids(2, 3)[0]}`, { status: "foreign", reason: "in use by x" } as const]]);
+    expect(decide({ demands: [order({ on: ids(0, 4) })], blocks })).toEqual(["refuse a: no_capacity"]);
+  });
+
+  it("is not fulfilled by a replica with other flags, other GPUs or another name", () => {
+    const full = { replicas: [there] };
+    expect(decide({ ...full, demands: [order({ flags: ["--seed", "1"] })] })).toEqual(["refuse a: conflict"]);
+    expect(decide({ ...full, demands: [order({ on: ids(4, 8) })] })).toEqual(["refuse a: conflict"]);
+    expect(decide({ ...full, demands: [order({ name: "mine" })] })).toEqual(["refuse a: conflict"]);
+    expect(
+      decide({ replicas: [{ ...there, flags: ["--seed", "1"] }], demands: [order({ flags: ["--seed", "1"] })] }),
+    ).toEqual(["settle with a-1"]);
+  });
+
+  it("cannot have a name that another replica has", () => {
+    const replicas = [replica("b", { name: "mine" })];
+    const { actions } = plan(snapshot({ replicas, demands: [order({ name: "mine" })] }), NOW);
+    expect(actions).toMatchObject([{ kind: "refuse", error: { code: "conflict", param: "name" } }]);
+  });
+
+  it("gets as many replicas as it asks for, beyond what requests may start", () => {
+    expect(decide({ replicas: [there], demands: [order({ atLeast: 2 })] })).toEqual(["start a on 4"]);
+    const second = replica("a", { name: "a-2", gpus: ids(4, 8) });
+    expect(decide({ replicas: [there, second], demands: [order({ atLeast: 2 })] })).toEqual(["settle with a-2"]);
   });
 });

@@ -16,7 +16,7 @@ describe("a leftover that cannot be removed", () => {
     const request = rig.request("b");
     await rig.clock.advance(5_000);
     expect(request.outcome).toBe("served");
-    await rig.clock.advance(60_000);
+    await rig.clock.advance(120_000);
     expect([...rig.world.containers.keys()]).toEqual(["b-1"]);
   });
 });
@@ -70,5 +70,111 @@ describe("a replica that does not answer", () => {
     await rig.clock.advance(120_000);
     expect(long.outcome).toBe("served");
     expect(rig.states()).toEqual([]);
+  });
+});
+
+describe("a leftover", () => {
+  it("that is young may be in somebody's hands, and is removed when it has aged", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ id: "a" })] });
+    rig.request("a");
+    await rig.clock.advance(5_000);
+    rig.boot();
+    rig.world.exit("a-1", { code: 1, outOfMemory: false });
+    rig.boot();
+    await rig.clock.advance(40_000);
+    expect([...rig.world.containers.keys()]).toEqual(["a-1"]);
+    await rig.clock.advance(30_000);
+    expect([...rig.world.containers.keys()]).toEqual([]);
+  });
+});
+
+describe("GPU memory", () => {
+  const GIB = 2 ** 30;
+  const [gpu] = makeGpus(1);
+  const idle = { ...(gpu ?? { id: "", vendor: "none", product: "", memoryBytes: 0 }), usedBytes: GIB / 4 };
+  const recipes = ["a", "b"].map((id) => makeRecipe({ id, gpus: 1 }));
+
+  /** `a` has run on the only GPU, uses it, and is idle. */
+  async function served(): Promise<Rig> {
+    const rig = new Rig({ recipes, gpus: [idle] });
+    await rig.clock.advance(100);
+    rig.request("a");
+    await rig.clock.advance(5_000);
+    rig.world.use(idle.id, 150 * GIB);
+    return rig;
+  }
+
+  it("is waited for before the GPU is given to the next", async () => {
+    const rig = await served();
+    const next = rig.request("b");
+    await rig.clock.advance(20_000);
+    expect(rig.states()).toEqual([]);
+    expect(rig.plane.pool.describeWait("b")).toContain(`the memory of GPU ${idle.id}`);
+    rig.world.use(idle.id, GIB / 2);
+    await rig.clock.advance(5_000);
+    expect(next.outcome).toBe("served");
+  });
+
+  it("that does not come back puts the GPU into quarantine; who waits is told which and why, and it returns by itself", async () => {
+    const rig = await served();
+    const waiting = rig.request("b");
+    await rig.clock.advance(70_000);
+    expect(waiting.error).toMatchObject({
+      code: "no_capacity",
+      message: expect.stringMatching(/0000:01:00.0 is quarantined: 150 GiB/),
+    });
+    expect(rig.events.since(0).map(({ type }) => type)).toContain("gpu:quarantined");
+    expect(rig.plane.fleet.gpus()).toMatchObject([{ status: "quarantined" }]);
+    rig.world.use(idle.id, GIB / 2);
+    await rig.clock.advance(11_000);
+    const next = rig.request("b");
+    await rig.clock.advance(5_000);
+    expect(next.outcome).toBe("served");
+  });
+
+  it("is taken at an operator's word", async () => {
+    const rig = await served();
+    rig.request("b");
+    await rig.clock.advance(70_000);
+    const [status] = rig.plane.fleet.gpus();
+    if (status !== undefined) rig.plane.fleet.releaseGpu(status);
+    const next = rig.request("b");
+    await rig.clock.advance(5_000);
+    expect(next.outcome).toBe("served");
+  });
+
+  it("in use by somebody else keeps the GPU out of use until they leave", async () => {
+    const rig = new Rig({ recipes, gpus: [{ ...idle, usedBytes: 40 * GIB }] });
+    await rig.clock.advance(100);
+    const refused = rig.request("a");
+    await rig.clock.advance(100);
+    expect(refused.error).toMatchObject({
+      code: "no_capacity",
+      message: expect.stringContaining("40 GiB of its memory are in use"),
+    });
+    rig.world.use(idle.id, GIB / 4);
+    await rig.clock.advance(11_000);
+    const next = rig.request("a");
+    await rig.clock.advance(5_000);
+    expect(next.outcome).toBe("served");
+  });
+});
+
+describe("a replica of another version", () => {
+  it("keeps its GPUs, though it cannot be taken over", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ gpus: 1 })], gpus: makeGpus(1) });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    const container = rig.world.containers.get("tiny-1");
+    if (container !== undefined) Object.assign(container.spec.labels, { "aim-engine.schema": "0" });
+    rig.boot();
+    await rig.clock.advance(1_000);
+    const request = rig.request("tiny");
+    await rig.clock.advance(1_000);
+    expect(request.error).toMatchObject({
+      code: "no_capacity",
+      message: expect.stringMatching(/in use by tiny-1, .* label schema is 0/),
+    });
+    expect(rig.world.violations).toEqual([]);
   });
 });

@@ -83,6 +83,7 @@ export class FakeDriver implements RuntimeDriver {
       labels: spec.labels,
       state,
       startedAt: startedAtWall,
+      createdAt: startedAtWall,
       ...(state === "running" ? { address } : {}),
       ...(exit === undefined ? {} : { exit }),
     }));
@@ -90,8 +91,8 @@ export class FakeDriver implements RuntimeDriver {
 
   watch(onHint: (hint: Hint) => void, signal: AbortSignal): void {
     if (signal.aborted) return;
-    const unwatch = this.#world.watch(() => {
-      if (!this.#isDead) onHint({ kind: "changed" });
+    const unwatch = this.#world.watch((hint) => {
+      if (!this.#isDead) onHint(hint);
     });
     signal.addEventListener("abort", unwatch, { once: true });
   }

@@ -3,7 +3,7 @@
 import { createServer, type Server } from "node:http";
 import { LABELS, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
 import { systemClock, type Clock } from "../../src/lib/clock.ts";
-import type { BackendRef, Gpu, ObservedReplica, ReplicaExit } from "../../src/runtime/driver.ts";
+import type { BackendRef, Gpu, Hint, ObservedReplica, ReplicaExit } from "../../src/runtime/driver.ts";
 import { FakeDriver } from "./fake-driver.ts";
 
 export interface WorldOptions {
@@ -38,7 +38,8 @@ export interface FakeContainer {
 
 export class FakeWorld {
   readonly clock: Clock;
-  readonly gpus: readonly Gpu[];
+  /** As the next inventory shows them. */
+  gpus: readonly Gpu[];
   readonly serve: boolean;
   readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200, logMs: 20 };
   readonly containers = new Map<string, FakeContainer>();
@@ -60,7 +61,7 @@ export class FakeWorld {
   readonly startFaults: Error[] = [];
   /** Taken from the front by each stop. */
   readonly stopFaults: Error[] = [];
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Set<(hint: Hint) => void>();
   #nextId = 1;
 
   constructor(options: WorldOptions = {}) {
@@ -73,13 +74,18 @@ export class FakeWorld {
     return new FakeDriver(this, installation);
   }
 
-  watch(watcher: () => void): () => void {
+  watch(watcher: (hint: Hint) => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
 
-  hint(): void {
-    for (const watcher of this.#watchers) watcher();
+  hint(hint: Hint = { kind: "changed" }): void {
+    for (const watcher of this.#watchers) watcher(hint);
+  }
+
+  /** As if so much of a GPU's memory were in use now. */
+  use(gpu: string, usedBytes: number): void {
+    this.gpus = this.gpus.map((one) => (one.id === gpu ? { ...one, usedBytes } : one));
   }
 
   /** Brings a container into being; it counts as running at once and as loaded after its load time. */

@@ -1,0 +1,107 @@
+// What would happen if somebody asked now: the planner itself is asked, with one more demand. Pure, and nothing is changed.
+import type { RuntimeName } from "../catalog/recipe.ts";
+import { select } from "../catalog/select.ts";
+import { Ledger, offersOf } from "./ledger.ts";
+import type { LaunchOrder } from "./orders.ts";
+import { toDemand } from "./orders.ts";
+import { plan, type Action, type Plan } from "./planner.ts";
+import type { Demand, FleetSnapshot, ReplicaSnapshot } from "./snapshot.ts";
+
+export interface Explanation {
+  readonly model: string;
+  /**
+   * `serves`: a replica is there or coming up; `starts`: at once, on free GPUs; `evicts`: after stopping others; `waits`: for
+   * GPUs that are busy or about to be given back; `refused`: it cannot be had.
+   */
+  readonly verdict: "serves" | "starts" | "evicts" | "waits" | "refused";
+  /** One sentence. */
+  readonly summary: string;
+  readonly recipe?: string;
+  readonly profile?: string;
+  readonly runtime?: RuntimeName;
+  /** GPUs it would get; empty when it needs none, or has to wait for some. */
+  readonly gpus: readonly string[];
+  readonly evicts: readonly { readonly replica: string; readonly reason: string }[];
+  readonly reasons: readonly string[];
+}
+
+const ID = "explain";
+
+/** With nothing but a model it is explained what a request would meet; with more, what a launch would. */
+export function explain(snapshot: FleetSnapshot, now: number, order: LaunchOrder): Explanation {
+  const demand = demandOf(order, now);
+  const model = order.request.model;
+  const serving = demand.kind === "requests" ? snapshot.replicas.find((one) => servesRequests(one, model)) : undefined;
+  if (serving !== undefined) return serves(serving, `${serving.name} is ${serving.state}`);
+  const decided = plan({ ...snapshot, demands: [...snapshot.demands, demand] }, now);
+  const action = decided.actions.find((one) => one.kind !== "stop" && one.demand?.id === ID);
+  if (action === undefined) return held(snapshot, decided, demand);
+  switch (action.kind) {
+    case "start":
+      return starts(action);
+    case "settle": {
+      const replica = snapshot.replicas.find(({ name }) => name === action.replica);
+      return replica === undefined
+        ? { ...NOTHING, model, verdict: "serves", summary: action.reason }
+        : serves(replica, action.reason);
+    }
+    case "refuse":
+      return { ...NOTHING, model, verdict: "refused", summary: action.error.message };
+    case "stop":
+      return held(snapshot, decided, demand);
+  }
+}
+
+const NOTHING = { gpus: [], evicts: [], reasons: [] } as const;
+
+function demandOf(order: LaunchOrder, since: number): Demand {
+  const { request, ...wish } = order;
+  if (Object.keys(request).length === 1 && Object.keys(wish).length === 0) {
+    return { id: ID, kind: "requests", request, since, waiting: 1 };
+  }
+  return toDemand(ID, order, since);
+}
+
+function servesRequests({ model, state, responsive }: ReplicaSnapshot, wanted: string): boolean {
+  return (
+    model === wanted && (state === "ready" ? responsive : ["pending", "pulling", "starting", "loading"].includes(state))
+  );
+}
+
+function serves(replica: ReplicaSnapshot, summary: string): Explanation {
+  const { model, recipeId, profileId, runtime, gpus } = replica;
+  return { ...NOTHING, model, verdict: "serves", summary, recipe: recipeId, profile: profileId, runtime, gpus };
+}
+
+function starts({ recipe, profile, runtime, gpus, reasons }: Extract<Action, { kind: "start" }>): Explanation {
+  const on = gpus.length === 0 ? "" : ` on ${gpus.length} free ${gpus.length === 1 ? "GPU" : "GPUs"}`;
+  return {
+    ...{ model: recipe.model, verdict: "starts", summary: `${recipe.id} with ${profile.id} would start at once${on}` },
+    ...{ recipe: recipe.id, profile: profile.id, runtime, gpus, evicts: [], reasons },
+  };
+}
+
+/** It would have to wait, perhaps for those that are stopped for it. */
+function held(snapshot: FleetSnapshot, { actions, holds }: Plan, { request }: Demand): Explanation {
+  const evicts = actions.flatMap((action) =>
+    action.kind === "stop" && action.demand?.id === ID ? [{ replica: action.replica, reason: action.reason }] : [],
+  );
+  const selection = select(
+    snapshot.recipes,
+    request,
+    offersOf(snapshot, new Ledger(snapshot)),
+    snapshot.defaultRuntime,
+  );
+  const chosen = selection.kind === "selected" ? selection : undefined;
+  const waiting = snapshot.demands.length;
+  const before = waiting === 0 ? [] : [`${waiting} other ${waiting === 1 ? "demand was" : "demands were"} there first`];
+  return {
+    ...{
+      model: request.model,
+      verdict: evicts.length > 0 ? "evicts" : "waits",
+      summary: holds.get(ID) ?? "it would wait",
+    },
+    ...(chosen && { recipe: chosen.recipe.id, profile: chosen.profile.id, runtime: chosen.runtime }),
+    ...{ gpus: [], evicts, reasons: [...(chosen?.reasons ?? []), ...before] },
+  };
+}

@@ -1,0 +1,146 @@
+import { describe, expect, it } from "vitest";
+import { GpuBook, type GpuChange } from "../../src/control/gpus.ts";
+import { Replica } from "../../src/control/replica.ts";
+import type { Gpu } from "../../src/runtime/driver.ts";
+
+const GIB = 2 ** 30;
+const ID = "0000:c1:00.0";
+
+function gpu(usedGib: number | undefined, more: Partial<Gpu> = {}): Gpu {
+  const used = usedGib === undefined ? {} : { usedBytes: usedGib * GIB };
+  return { id: ID, vendor: "amd", product: "MI300X", memoryBytes: 192 * GIB, ...used, ...more };
+}
+
+function leaver(options: { readonly isTaken?: boolean; readonly wasStarted?: boolean } = {}): Replica {
+  const { isTaken = false, wasStarted = true } = options;
+  const identity = {
+    ...{ name: "qwen-1", model: "qwen", recipeId: "qwen", recipeHash: "h", profileId: "1_gpu" },
+    ...{ runtime: "docker" as const, gpus: [ID], adopted: false },
+  };
+  const entry = { state: "pending", reason: "", now: 0, wallNow: 0 } as const;
+  const replica = new Replica(identity, { recipe: undefined, profile: undefined }, entry);
+  if (wasStarted) replica.ref = { id: "c1", name: "qwen-1" };
+  if (isTaken) replica.failureCause = "gpu_taken";
+  return replica;
+}
+
+class Scene {
+  readonly book = new GpuBook({ recoveryMs: 60_000 });
+  isHeld = false;
+
+  read(reading: Gpu, askedAt: number): readonly GpuChange[] {
+    return this.book.observe("docker", [reading], { askedAt, isHeld: () => this.isHeld });
+  }
+
+  status(reading: Gpu): string {
+    return this.book.block("docker", reading)?.status ?? "free";
+  }
+
+  giveBack(reading: Gpu, now: number, replica = leaver()): boolean {
+    return this.book.giveBack(replica, [reading], now);
+  }
+}
+
+describe("a GPU that nobody used", () => {
+  it("is free with what its driver keeps, and remembers the least of it", () => {
+    const scene = new Scene();
+    scene.read(gpu(2.9), 0);
+    scene.read(gpu(0.3), 1);
+    scene.read(gpu(1.2), 2);
+    expect(scene.status(gpu(1.2))).toBe("free");
+    expect(scene.book.baselineBytes("docker", ID)).toBe(0.3 * GIB);
+  });
+
+  it.each([
+    ["much of its memory is in use when it is first seen", gpu(50)],
+    ["its runtime knows somebody", gpu(0.3, { foreign: "container other-1 of installation other" })],
+  ])("is somebody else's when %s", (_, reading) => {
+    const scene = new Scene();
+    scene.read(reading, 0);
+    expect(scene.book.block("docker", reading)).toMatchObject({
+      status: "foreign",
+      reason: expect.stringContaining("in use"),
+    });
+  });
+
+  it("becomes somebody else's, and free again, with what is in use", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    scene.read(gpu(12), 1);
+    expect(scene.book.block("docker", gpu(12))?.reason).toContain("12 GiB");
+    scene.read(gpu(0.4), 2);
+    expect(scene.status(gpu(0.4))).toBe("free");
+  });
+
+  it("is believed free where its memory cannot be read", () => {
+    const scene = new Scene();
+    scene.read(gpu(undefined), 0);
+    expect(scene.status(gpu(undefined))).toBe("free");
+  });
+
+  it("that cannot be opened is unusable, whatever its memory says", () => {
+    expect(new Scene().status(gpu(0, { unusable: "its render node is missing" }))).toBe("unusable");
+  });
+});
+
+describe("a GPU that was given back", () => {
+  it("is free only with a reading that was asked for afterwards", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    expect(scene.giveBack(gpu(0.3), 100)).toBe(true);
+    expect(scene.status(gpu(0.3))).toBe("recovering");
+    expect(scene.read(gpu(0.3), 99)).toEqual([]);
+    expect(scene.status(gpu(0.3))).toBe("recovering");
+    expect(scene.read(gpu(0.5), 101)).toMatchObject([{ kind: "recovered" }]);
+    expect(scene.status(gpu(0.5))).toBe("free");
+    expect(scene.book.isRecovering("docker")).toBe(false);
+  });
+
+  it("is quarantined when its memory does not come back in time, and returns when it does", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    scene.giveBack(gpu(150), 100);
+    expect(scene.read(gpu(150), 50_000)).toEqual([]);
+    expect(scene.book.isRecovering("docker")).toBe(true);
+    expect(scene.read(gpu(63), 60_100)).toMatchObject([
+      { kind: "quarantined", reason: "63 GiB of its memory are still in use 1m after qwen-1 was stopped" },
+    ]);
+    expect(scene.status(gpu(63))).toBe("quarantined");
+    expect(scene.book.isRecovering("docker")).toBe(false);
+    expect(scene.read(gpu(63), 70_000)).toEqual([]);
+    expect(scene.read(gpu(0.4), 80_000)).toMatchObject([{ kind: "returned" }]);
+    expect(scene.status(gpu(0.4))).toBe("free");
+  });
+
+  it("is free at once on an operator's word, and what is in use then is its usual amount", () => {
+    const scene = new Scene();
+    scene.giveBack(gpu(63), 0);
+    scene.read(gpu(63), 60_000);
+    scene.book.forgive("docker", gpu(63));
+    expect(scene.status(gpu(63))).toBe("free");
+    scene.read(gpu(80), 61_000);
+    expect(scene.status(gpu(80))).toBe("foreign");
+  });
+
+  it("is not looked at again where its memory cannot be read, or was never used", () => {
+    expect(new Scene().giveBack(gpu(undefined), 0)).toBe(false);
+    expect(new Scene().giveBack(gpu(0.3), 0, leaver({ wasStarted: false }))).toBe(false);
+  });
+
+  it("because somebody else had taken it is theirs as soon as that is seen", () => {
+    const scene = new Scene();
+    expect(scene.giveBack(gpu(undefined), 0, leaver({ isTaken: true, wasStarted: false }))).toBe(true);
+    expect(scene.status(gpu(undefined))).toBe("recovering");
+    const theirs = gpu(undefined, { foreign: "container other-1" });
+    scene.read(theirs, 1);
+    expect(scene.status(theirs)).toBe("foreign");
+  });
+
+  it("is held by the next replica, and its readings say nothing then", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    scene.isHeld = true;
+    expect(scene.read(gpu(150), 1)).toEqual([]);
+    expect(scene.book.baselineBytes("docker", ID)).toBe(0.3 * GIB);
+  });
+});
