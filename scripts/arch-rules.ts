@@ -56,7 +56,7 @@ const LAYERS: readonly Layer[] = [
   {
     path: "cli/",
     allowed: ["config", "sim/main", "telemetry/", "lib/", "errors"],
-    why: "the CLI talks HTTP to the gateway; only serve composes one, and sim hands its arguments on",
+    why: "the CLI talks HTTP to the gateway; only serve composes one, only the local doctor looks at the machine, and sim hands its arguments on",
   },
   { path: "main", allowed: ["cli/"], why: "main turns argv into an exit code, nothing else", file: "main.ts" },
 ];
@@ -66,6 +66,13 @@ const SERVE: Layer = {
   allowed: ["cli/", "config", "compose", "telemetry/", "lib/", "errors"],
   why: "serve is the one command that composes a gateway; the parts are wired in compose alone",
   file: "cli/serve.ts",
+};
+
+const LOCAL_DOCTOR: Layer = {
+  path: "cli/local-doctor",
+  allowed: ["cli/", "config", "compose-doctor", "lib/", "errors"],
+  why: "without a gateway the doctor looks itself, through what the composition root knows of the machine",
+  file: "cli/local-doctor.ts",
 };
 
 interface Door {
@@ -86,8 +93,8 @@ const DOORS: readonly Door[] = [
   { world: "dockerode", open: ["runtime/docker/"], why: "only the docker driver speaks to the Docker Engine" },
   {
     world: "node:child_process",
-    open: ["runtime/process/", "sim/"],
-    why: "only the process driver starts programs, and the sim engine a child of its own",
+    open: ["runtime/process/", "runtime/gpus/smi", "sim/"],
+    why: "only the process driver starts programs, GPU discovery the vendors' tools, and the sim engine a child of its own",
   },
   { world: "node:timers", open: ["lib/"], why: "time comes in through lib/clock" },
   { world: "pino", open: ["telemetry/"], why: "the log is made in one place" },
@@ -96,8 +103,8 @@ const DOORS: readonly Door[] = [
 ];
 
 function layerRule({ path, allowed, why, file }: Layer): ArchRule {
-  const exempt = path === "cli/" ? { pathNot: "^src/cli/serve\\.ts$" } : {};
-  const target = file === "cli/serve.ts" ? "../gateway/app.ts" : file === undefined ? "../compose.ts" : "./compose.ts";
+  const exempt = path === "cli/" ? { pathNot: "^src/cli/(serve|local-doctor)\\.ts$" } : {};
+  const target = file?.startsWith("cli/") ? "../gateway/app.ts" : file === undefined ? "../compose.ts" : "./compose.ts";
   return {
     rule: {
       name: `layer ${path}`,
@@ -165,6 +172,7 @@ const GENERAL: readonly ArchRule[] = [
 export const ARCH_RULES: readonly ArchRule[] = [
   ...LAYERS.map(layerRule),
   layerRule(SERVE),
+  layerRule(LOCAL_DOCTOR),
   ...DOORS.map(doorRule),
   ...GENERAL,
 ];
