@@ -59,6 +59,11 @@ export function flagName(token: string): string {
   return LONG_NAMES[name] ?? name;
 }
 
+/** The flags of an engine that are ours to set, with the reason. */
+export function reservedFlags(engine: Engine): Readonly<Record<string, string>> {
+  return RESERVED[engine];
+}
+
 /** Why a flag is not the recipe's to set; undefined when it is. */
 export function whyReserved(engine: Engine, name: string): string | undefined {
   const why = RESERVED[engine];
