@@ -49,8 +49,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     path: "config",
-    allowed: ["catalog/recipe", "lib/", "errors"],
-    why: "the configuration is read before anything else exists; it names the engines and runtimes of recipes",
+    allowed: ["catalog/recipe", "catalog/image", "lib/", "errors"],
+    why: "the configuration is read before anything else exists; it names the engines, runtimes and images of recipes",
     file: "config.ts",
   },
   {

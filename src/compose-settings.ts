@@ -1,4 +1,5 @@
 // The configuration in the shapes that the parts ask for.
+import type { CatalogOptions } from "./catalog/catalog.ts";
 import type { Config } from "./config.ts";
 import type { ControlPlaneSettings } from "./control/plane.ts";
 import type { GatewaySettings } from "./gateway/deps.ts";
@@ -23,6 +24,7 @@ export function controlSettings(config: Config): ControlPlaneSettings {
     waiters: { maxPerModel: config.maxWaiting, maxBytes: config.maxWaitingBytes },
     launch: {
       images,
+      registry: config.registry,
       startTimeoutMs: startTimeout,
       stopGraceMs: stopGrace,
       shmBytes: docker.shm,
@@ -33,6 +35,10 @@ export function controlSettings(config: Config): ControlPlaneSettings {
     reconcileEveryMs: RECONCILE_EVERY_MS,
     keepOnExit: new Set(runtimes.filter(({ onExit }) => onExit === "keep").map(({ name }) => name)),
   };
+}
+
+export function catalogOptions({ policy, registry }: Config): CatalogOptions {
+  return { policy: { ...policy, registry } };
 }
 
 export function gatewaySettings(config: Config): GatewaySettings {

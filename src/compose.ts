@@ -2,7 +2,7 @@
 import { createAdminRoutes } from "./admin/routes.ts";
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import type { RuntimeName } from "./catalog/recipe.ts";
-import { controlSettings, gatewaySettings } from "./compose-settings.ts";
+import { catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
 import { controlView, modelDirectory } from "./compose-views.ts";
 import { isLoopback, type Config } from "./config.ts";
 import { startControlPlane, type ControlPlaneDeps } from "./control/plane.ts";
@@ -40,7 +40,7 @@ const LAST_WORDS_MS = 1_000;
 
 /** @throws AimError when a recipe folder is missing, the address is taken, or another gateway uses the installation. */
 export async function compose(config: Config, host: Host): Promise<System> {
-  const catalog = await loadCatalog(config.recipes);
+  const catalog = await loadCatalog(config.recipes, catalogOptions(config));
   // Before anything touches a replica: a gateway that is started a second time by mistake must leave the first one's alone.
   const port = await bindPort({ ...config.listen, logger: host.logger });
   try {

@@ -1,11 +1,15 @@
 // The keys of config.yaml, their meaning and their defaults. `docs/reference/config.md` is generated from this.
 import { z } from "zod";
+import { parseRegistry } from "./catalog/image.ts";
 import { ENGINES, PULL_POLICIES } from "./catalog/recipe.ts";
+import { capability, imageName } from "./catalog/recipe-schema.ts";
 import { textAs } from "./lib/text-schema.ts";
 import { parseDuration, parseSize } from "./lib/units.ts";
 
 const DURATION = 'expected a duration such as "30s", "5m", "1h30m" or "forever"';
 const SIZE = 'expected a size such as "512m" or "64g"';
+const REGISTRY =
+  'expected a registry such as "registry.example:5000" or "registry.example/mirror", in lower case and without "https://"';
 const ADDRESS = 'expected HOST:PORT such as "127.0.0.1:8000" or "[::1]:8000"';
 
 /** "5m", "1h30m", "forever" → milliseconds. */
@@ -22,6 +26,33 @@ const gpu = z.strictObject({
   memory: size.describe("Memory of the GPU."),
 });
 
+const policySchema = z.strictObject({
+  mounts: z
+    .array(
+      z
+        .string()
+        .regex(
+          /^(\/[^:]*|[A-Za-z0-9][\w.-]+)(:ro)?$/,
+          'expected an absolute folder or a volume, such as "/srv/models:ro"',
+        )
+        .refine((entry) => !entry.split(/[/:]/).includes(".."), 'expected a folder without ".."'),
+    )
+    .default([])
+    .describe("Folders of the host (with all below them) and volumes that recipes may mount; `:ro`: only to read."),
+  capabilities: z.array(capability).default([]).describe("Linux capabilities that recipes may ask for."),
+  hostNetwork: z.boolean().default(false).describe("Whether recipes may use the host's network."),
+  registries: z
+    .array(
+      z
+        .string()
+        .regex(/^[a-z0-9][\w.-]*(:\d+)?(\/[\w.-]+)*\/?$/i, 'expected the beginning of image names, such as "rocm/"'),
+    )
+    .optional()
+    .describe(
+      "Where the images that recipes name may come from, e.g. `rocm/` or `registry.example/team/`; from anywhere when absent.",
+    ),
+});
+
 export const configSchema = z.strictObject({
   listen: address.prefault("127.0.0.1:8000").describe("Address to listen on; anything but loopback needs apiKeys."),
   installation: z
@@ -29,38 +60,12 @@ export const configSchema = z.strictObject({
     .regex(/^[a-z0-9][a-z0-9_.-]{0,40}$/, "expected lower-case letters, digits, '.', '_' or '-', at most 41")
     .default("aim-engine")
     .describe("Marks the containers and processes of this gateway; two gateways on one machine need two names."),
-  registry: z
-    .string()
-    .regex(
-      /^[a-z0-9.-]+(:\d+)?(\/[\w./-]+)?$/i,
-      'expected a registry such as "registry.example:5000" or "registry.example/mirror"',
-    )
+  registry: textAs(parseRegistry, REGISTRY)
     .optional()
     .describe(
       "Registry that images without one of their own are pulled from, instead of Docker's; also `AIM_ENGINE_REGISTRY`.",
     ),
-  policy: z
-    .strictObject({
-      mounts: z
-        .array(
-          z
-            .string()
-            .regex(/^(\/|[\w][\w.-]*(:ro)?$)/, 'expected an absolute folder or a volume, such as "/srv/models:ro"'),
-        )
-        .default([])
-        .describe("Folders of the host (with all below them) and volumes that recipes may mount; `:ro`: only to read."),
-      capabilities: z
-        .array(z.string().regex(/^[A-Z_]+$/, 'expected a capability such as "SYS_PTRACE"'))
-        .default([])
-        .describe("Linux capabilities that recipes may ask for."),
-      hostNetwork: z.boolean().default(false).describe("Whether recipes may use the host's network."),
-      registries: z
-        .array(z.string().min(1))
-        .optional()
-        .describe(
-          "Beginnings of image names that recipes may use, e.g. `rocm/` or `registry.example/`; any when absent.",
-        ),
-    })
+  policy: policySchema
     .prefault({})
     .describe("What recipes may ask for beyond GPUs, memory and a command; everything else is refused by name."),
   runtime: z.enum(["docker", "process"]).default("docker").describe("Where recipes run that name no runtime."),
@@ -109,7 +114,7 @@ export const configSchema = z.strictObject({
       "Environment of every engine, below what its recipe says. The place for secrets: `HF_TOKEN: ${HF_TOKEN}`.",
     ),
   images: z
-    .partialRecord(z.enum(ENGINES), z.string())
+    .partialRecord(z.enum(ENGINES), imageName)
     .default({})
     .describe("Container image per engine, for recipes that name none."),
   docker: z

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { AimError, messageOf, codeOf } from "../errors.ts";
 import { settleNames } from "./name-conflicts.ts";
 import { nearest } from "../lib/nearest.ts";
+import { STRICT_POLICY, type Policy } from "./policy.ts";
 import type { ModelId, Recipe, RecipeId } from "./recipe.ts";
 import { parseRecipeFile, type RecipeFile, type RecipeProblem } from "./recipe-file.ts";
 import { MAX_YAML_BYTES } from "../lib/yaml-source.ts";
@@ -67,10 +68,21 @@ export class Catalog {
   }
 }
 
-/** Reads every *.yaml and *.yml of the folders. A file that is no recipe is a problem; a folder that cannot be read is an error. */
-export async function loadCatalog(folders: readonly string[]): Promise<Catalog> {
+export interface CatalogOptions {
+  /** What recipes may ask for; nothing out of the ordinary when absent. */
+  readonly policy?: Policy;
+}
+
+/**
+ * Reads every *.yaml and *.yml of the folders. A file that is no recipe, or asks for more than the policy allows, is a
+ * problem; a folder that cannot be read is an error.
+ */
+export async function loadCatalog(
+  folders: readonly string[],
+  { policy = STRICT_POLICY }: CatalogOptions = {},
+): Promise<Catalog> {
   const files = (await Promise.all([...new Set(folders)].map(recipeFiles))).flat();
-  const read = await Promise.all(files.map(readRecipeFile));
+  const read = await Promise.all(files.map((file) => readRecipeFile(file, policy)));
   return new Catalog(
     read.flatMap((file) => file.recipes),
     read.flatMap((file) => file.problems),
@@ -87,9 +99,9 @@ async function recipeFiles(folder: string): Promise<string[]> {
   return recipes.sort().map((name) => join(folder, name));
 }
 
-async function readRecipeFile(file: string): Promise<RecipeFile> {
+async function readRecipeFile(file: string, policy: Policy): Promise<RecipeFile> {
   try {
-    return parseRecipeFile(file, await readStart(file, MAX_YAML_BYTES + 1));
+    return parseRecipeFile(file, await readStart(file, MAX_YAML_BYTES + 1), policy);
   } catch (error) {
     return {
       recipes: [],

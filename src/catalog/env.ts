@@ -8,14 +8,15 @@ const ALWAYS: Readonly<Record<string, string>> = {
   HIP_VISIBLE_DEVICES: WHICH_GPUS,
   CUDA_VISIBLE_DEVICES: WHICH_GPUS,
   ROCR_VISIBLE_DEVICES: WHICH_GPUS,
+  GPU_DEVICE_ORDINAL: WHICH_GPUS,
+  // These two give GPUs to a container, where Docker runs it by the vendor's own runtime.
+  AMD_VISIBLE_DEVICES: WHICH_GPUS,
+  NVIDIA_VISIBLE_DEVICES: WHICH_GPUS,
 };
 
 const WHAT_RUNS = "it changes what a program on this machine is or loads";
-const AS_A_PROCESS: Readonly<Record<string, string>> = {
-  NODE_OPTIONS: WHAT_RUNS,
-  LD_PRELOAD: WHAT_RUNS,
-  PATH: WHAT_RUNS,
-};
+const AS_A_PROCESS =
+  /^(PATH|LD_.*|DYLD_.*|GCONV_PATH|NODE_OPTIONS|NODE_PATH|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP|BASH_ENV|ENV)$/;
 
 /** What is wrong with an environment; an absent runtime is not known yet, and checked again when it is. */
 export function checkEnv(
@@ -33,5 +34,5 @@ export function checkEnv(
 
 function whyForbidden(name: string, runtime: RuntimeName | undefined): string | undefined {
   if (Object.hasOwn(ALWAYS, name)) return ALWAYS[name];
-  return runtime === "process" && Object.hasOwn(AS_A_PROCESS, name) ? AS_A_PROCESS[name] : undefined;
+  return runtime === "process" && AS_A_PROCESS.test(name) ? WHAT_RUNS : undefined;
 }

@@ -1,8 +1,11 @@
 // A launch spec is the runtime-neutral description of one replica to start: made here by a pure function, carried out by a driver.
 import { AimError } from "../errors.ts";
+import { whyNoProcess } from "./container-needs.ts";
 import { defined } from "./defined.ts";
 import { engineArgv, MODEL_PLACEHOLDER } from "./engine-argv.ts";
 import { checkEnv } from "./env.ts";
+import { mergeFlags, readFlags, toArgs } from "./flags.ts";
+import { fromRegistry } from "./image.ts";
 import type { Engine, Mount, Profile, PullPolicy, Recipe, RuntimeName } from "./recipe.ts";
 
 export { HOST_PLACEHOLDER, PORT_PLACEHOLDER } from "./engine-argv.ts";
@@ -96,6 +99,8 @@ export interface LaunchInput {
 /** What config.yaml says for recipes that do not. */
 export interface LaunchDefaults {
   readonly images: Readonly<Partial<Record<Engine, string>>>;
+  /** Where images without a registry of their own come from; absent: Docker's own. */
+  readonly registry?: string | undefined;
   readonly startTimeoutMs: number;
   readonly stopGraceMs: number;
   readonly shmBytes: number;
@@ -108,11 +113,14 @@ export interface LaunchDefaults {
 
 /** The replica that a recipe and a profile describe, ready for a driver. Throws `invalid_recipe` when they cannot be launched. */
 export function toLaunchSpec(input: LaunchInput): LaunchSpec {
-  const { recipe, profile, runtime, defaults } = input;
+  const { recipe, runtime, defaults } = input;
+  if (runtime === "process") assertFitsProcess(recipe);
+  const profile = withFlags(input.profile, input.flags ?? []);
+  const image = imageFor(recipe, runtime, defaults);
   return {
     replica: input.replica,
     runtime,
-    ...imageOf(input),
+    ...(image === undefined ? {} : { image }),
     argv: engineArgv({ recipe, profile, runtime, self: defaults.self }),
     env: envOf(input),
     gpus: input.gpus,
@@ -136,17 +144,30 @@ export function toLaunchSpec(input: LaunchInput): LaunchSpec {
   };
 }
 
-function imageOf({ recipe, runtime, defaults }: LaunchInput): { readonly image?: string } {
-  if (runtime === "process") return {};
+/** The image that a recipe runs, in full; undefined where the runtime has none. Throws `invalid_recipe` when none is named. */
+export function imageFor(recipe: Recipe, runtime: RuntimeName, defaults: LaunchDefaults): string | undefined {
+  if (runtime === "process") return undefined;
   const image = recipe.image ?? defaults.images[recipe.engine];
-  if (image !== undefined) return { image };
+  if (image !== undefined) return fromRegistry(image, defaults.registry);
   throw new AimError(
     "invalid_recipe",
     `recipe ${recipe.id} has no image for the ${runtime} runtime; give it "image:", or set images.${recipe.engine} in config.yaml`,
   );
 }
 
-function envOf({ recipe, profile, runtime, gpus, defaults }: LaunchInput): Record<string, string> {
+/** Checked here too, since a recipe that names no runtime learns only now which one it is. */
+function assertFitsProcess(recipe: Recipe): void {
+  const why = whyNoProcess(recipe);
+  if (why !== undefined) throw new AimError("invalid_recipe", `recipe ${recipe.id} cannot run as a process: ${why}`);
+}
+
+/** The flags of the launch over those of the profile, flag by flag. */
+function withFlags(profile: Profile, flags: readonly string[]): Profile {
+  if (flags.length === 0) return profile;
+  return { ...profile, args: toArgs(mergeFlags(readFlags(profile.args, []), readFlags(flags, []))) };
+}
+
+function envOf({ recipe, profile, runtime, gpus, gpuKind, defaults }: LaunchInput): Record<string, string> {
   const [forbidden] = checkEnv(profile.env, runtime, []);
   if (forbidden !== undefined) throw new AimError("invalid_recipe", `recipe ${recipe.id}: ${forbidden.message}`);
   const env = Object.entries(profile.env).map(([name, value]) => [
@@ -157,15 +178,17 @@ function envOf({ recipe, profile, runtime, gpus, defaults }: LaunchInput): Recor
     ...defaults.env,
     // Longer than the gateway keeps idle connections, so that the engine never closes one that is being used.
     ...(recipe.engine === "vllm" ? { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "120" } : {}),
-    // Only the devices of the replica exist in its container, so they are numbered from 0 there.
-    ...(runtime === "docker" && gpus.length > 0
+    // Only the devices of the replica exist in its container, so they are numbered from 0 there. NVIDIA's runtime numbers
+    // them by itself.
+    ...(runtime === "docker" && gpus.length > 0 && gpuKind?.vendor !== "nvidia"
       ? { HIP_VISIBLE_DEVICES: gpus.map((_, index) => index).join(",") }
       : {}),
     ...Object.fromEntries(env),
   };
 }
 
-function labelsOf({ recipe, profile, replica, installation, gpus, keepAliveMs }: LaunchInput): Record<string, string> {
+function labelsOf(input: LaunchInput): Record<string, string> {
+  const { recipe, profile, replica, installation, gpus, keepAliveMs, flags = [] } = input;
   return {
     [LABELS.installation]: installation,
     [LABELS.schema]: LABEL_SCHEMA,
@@ -178,5 +201,6 @@ function labelsOf({ recipe, profile, replica, installation, gpus, keepAliveMs }:
     ...(keepAliveMs === undefined
       ? {}
       : { [LABELS.keepAlive]: keepAliveMs === Infinity ? "forever" : String(keepAliveMs) }),
+    ...(flags.length === 0 ? {} : { [LABELS.flags]: JSON.stringify(flags) }),
   };
 }

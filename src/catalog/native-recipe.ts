@@ -1,5 +1,6 @@
 // Our own recipe format: from checked YAML to a recipe, with the checks that span several fields.
 import { basename, extname } from "node:path";
+import { checkContainerNeeds } from "./container-needs.ts";
 import { defined } from "./defined.ts";
 import { checkEnv } from "./env.ts";
 import { checkFlags, mergeFlags, readFlags, toArgs, whyParallelismIsWrong, type Flag } from "./flags.ts";
@@ -43,7 +44,7 @@ function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
       cpus: resources?.cpus,
     }),
     mounts: draft.mounts ?? [],
-    capabilities: draft.capabilities ?? [],
+    capabilities: [...new Set(draft.capabilities)],
     network: draft.network ?? "own",
     ...defined({
       gpuMemoryBytes: draft.gpuMemory,
@@ -105,11 +106,6 @@ function checkAcrossFields(draft: RecipeDraft): Finding[] {
       ["command"],
       "the gateway picks the port; write {port} where the program takes it, in command, args or env",
     ],
-    [
-      runtime === "process" && draft.image !== undefined,
-      ["image"],
-      'the process runtime starts programs, not images; give "command" or another runtime',
-    ],
     [(replicas?.min ?? 0) > (replicas?.max ?? Infinity), ["replicas", "min"], "min is greater than max"],
     [
       resources?.memorySwap !== undefined && resources.memorySwap < (resources.memory ?? Infinity),
@@ -124,6 +120,7 @@ function checkAcrossFields(draft: RecipeDraft): Finding[] {
   ];
   return [
     ...faults.filter(([wrong]) => wrong).map(([, path, message]) => ({ path, message })),
+    ...checkContainerNeeds(draft),
     ...checkDefaults(draft),
     ...checkFlags(engine, readFlags(draft.args ?? {}, ["args"])),
     ...checkEnv(draft.env ?? {}, runtime, ["env"]),

@@ -1,6 +1,7 @@
 // One recipe file, in our format or the existing AIM one: its recipes, or everything that is wrong with it.
 import { isAimRecipe, readAimRecipe } from "./aim-recipe.ts";
 import { readNativeRecipe } from "./native-recipe.ts";
+import { checkPolicy, STRICT_POLICY, type Policy } from "./policy.ts";
 import type { Reading } from "./reading.ts";
 import type { Recipe } from "./recipe.ts";
 import { MAX_YAML_BYTES, parseYaml, type Finding } from "../lib/yaml-source.ts";
@@ -16,7 +17,8 @@ export interface RecipeFile {
   readonly problems: readonly RecipeProblem[];
 }
 
-export function parseRecipeFile(file: string, bytes: Uint8Array): RecipeFile {
+/** Reads a file. A recipe that asks for more than the policy allows is a problem like any other. */
+export function parseRecipeFile(file: string, bytes: Uint8Array, policy: Policy = STRICT_POLICY): RecipeFile {
   const fault = (message: string) => ({ recipes: [], problems: [{ file, message: `${file}: ${message}` }] });
   if (bytes.byteLength > MAX_YAML_BYTES) return fault(`larger than ${MAX_YAML_BYTES / 1024} KB, which no recipe is`);
   const text = decode(bytes);
@@ -29,13 +31,18 @@ export function parseRecipeFile(file: string, bytes: Uint8Array): RecipeFile {
   if ("faults" in parsed) return { recipes: [], problems: parsed.faults.map((it) => problem(it, it.message)) };
   const { source } = parsed;
   if (source.value === null) return fault("empty; a recipe has at least model, engine and profiles");
-  const { recipes, findings } = read(file, source.value);
+  const { recipes, findings } = allowed(read(file, source.value), policy);
   const placed = findings.map(({ path, message, at }) => ({
     position: source.position(path, at),
     text: sentence(path, message),
   }));
   placed.sort((a, b) => a.position.line - b.position.line || a.position.col - b.position.col);
   return { recipes, problems: placed.map(({ position, text }) => problem(position, text)) };
+}
+
+function allowed({ recipes, findings }: Reading, policy: Policy): Reading {
+  const denied = recipes.flatMap((recipe) => checkPolicy(recipe, policy));
+  return denied.length > 0 ? { recipes: [], findings: [...findings, ...denied] } : { recipes, findings };
 }
 
 function read(file: string, value: unknown): Reading {
@@ -55,7 +62,11 @@ function decode(bytes: Uint8Array): string | undefined {
 }
 
 function sentence(path: readonly PropertyKey[], message: string): string {
-  return path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`;
+  return path.length === 0 ? message : `${path.map(printable).join(".")}: ${message}`;
+}
+
+function printable(key: PropertyKey): string {
+  return CONTROL_CHARACTER.test(String(key)) ? JSON.stringify(String(key)) : String(key);
 }
 
 // oxlint-disable-next-line no-control-regex -- finding them is the point

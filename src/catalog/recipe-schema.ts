@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { textAs } from "../lib/text-schema.ts";
 import { parseDuration, parseSize } from "../lib/units.ts";
-import { parsePrecision } from "./precision.ts";
+import { isImageId, parseImage } from "./image.ts";
 import { parseMount } from "./mount.ts";
+import { parsePrecision } from "./precision.ts";
 import { ENGINES, PRECISIONS, PULL_POLICIES, RUNTIMES } from "./recipe.ts";
 
 const DURATION = 'expected a duration such as "90s", "15m", "1h30m" or "forever"';
@@ -15,6 +16,18 @@ export const modelName = z
   .regex(/^[\w./][\w./:@+-]{0,127}$/, {
     error: 'expected a model name: up to 128 letters, digits and "._-/:@+", not beginning with "-"',
   });
+
+export const imageName = z
+  .string({ error: "expected an image such as name:tag" })
+  .refine((text) => parseImage(text) !== undefined || isImageId(text), {
+    error: 'expected an image such as "registry.example/name:tag", in lower case',
+  });
+
+/** "SYS_PTRACE", also written "CAP_SYS_PTRACE". Never all of them: nobody needs that. */
+export const capability = textAs((text) => {
+  const plain = text.replace(/^CAP_/, "");
+  return /^[A-Z][A-Z_]*$/.test(plain) && plain !== "ALL" ? plain : undefined;
+}, 'expected a capability such as "SYS_PTRACE"; each by its name');
 
 /** A recipe's id becomes part of container and pod names. */
 export const RECIPE_ID = /^[a-z0-9][a-z0-9.-]{0,39}$/;
@@ -84,11 +97,7 @@ export const recipeSchema = z.strictObject(
       .describe("Other names for the model."),
     engine: z.enum(ENGINES).describe("The inference software."),
     runtime: z.enum(RUNTIMES).optional().describe("Where replicas run; the default of config.yaml when absent."),
-    image: z
-      .string({ error: "expected an image such as name:tag" })
-      .regex(/^[\w][\w./:@-]*$/, { error: "expected an image such as name:tag" })
-      .optional()
-      .describe("Container image; the one of config.yaml for this engine when absent."),
+    image: imageName.optional().describe("Container image; the one of config.yaml for this engine when absent."),
     command: z
       .array(word, { error: "expected a list: the program, then its arguments" })
       .min(1, { error: "expected a program" })
@@ -104,7 +113,9 @@ export const recipeSchema = z.strictObject(
     pull: z
       .enum(PULL_POLICIES, { error: `expected one of ${PULL_POLICIES.join(", ")}` })
       .optional()
-      .describe("When the image is fetched; docker.pull of config.yaml when absent."),
+      .describe(
+        "When the image is fetched: missing (if it is not there), always (before each start) or never; docker.pull of config.yaml when absent.",
+      ),
     mounts: z
       .array(textAs(parseMount, 'expected a mount such as "/srv/models:/models:ro" or "volume:/data"'), {
         error: "expected a list of mounts",
@@ -112,7 +123,7 @@ export const recipeSchema = z.strictObject(
       .optional()
       .describe("Folders and volumes beside the cache; policy.mounts of config.yaml has to allow them."),
     capabilities: z
-      .array(z.string().regex(/^[A-Z_]+$/, { error: 'expected a capability such as "SYS_PTRACE"' }), {
+      .array(capability, {
         error: "expected a list of capabilities",
       })
       .optional()

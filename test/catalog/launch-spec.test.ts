@@ -1,7 +1,7 @@
 // From a recipe to what a driver starts: golden command lines, environments and labels.
 import { describe, expect, it } from "vitest";
 import { toLaunchSpec, type LaunchInput } from "../../src/catalog/launch-spec.ts";
-import { recipeOf } from "./read.ts";
+import { recipeOf, type Reading } from "./read.ts";
 
 const GIB = 2 ** 30;
 const defaults = {
@@ -15,8 +15,8 @@ const defaults = {
 };
 
 /** A launch of the default profile, on GPUs as many as it has. */
-function launch(text: string, changes: Partial<LaunchInput> = {}) {
-  const recipe = recipeOf(text);
+function launch(text: string, changes: Partial<LaunchInput> = {}, reading: Reading = {}) {
+  const recipe = recipeOf(text, reading);
   const profile = recipe.profiles.find((one) => one.isDefault);
   if (profile === undefined) throw new Error("a recipe always has a default profile");
   const gpus = Array.from({ length: profile.gpus }, (_, index) => `0000:0${index}:00.0`);
@@ -176,6 +176,20 @@ describe("the environment", () => {
     ).not.toHaveProperty("HIP_VISIBLE_DEVICES");
   });
 
+  it.each(["amd", "none", "nvidia"] as const)(
+    "numbers the GPUs of a container anew, but for NVIDIA's: %s",
+    (vendor) => {
+      const { env, gpuKind } = launch(vllm("profiles: { 2_gpu: {} }"), { gpuKind: { vendor, arch: "x" } });
+      expect(env["HIP_VISIBLE_DEVICES"]).toBe(vendor === "nvidia" ? undefined : "0,1");
+      expect(Object.keys(env)).not.toContain("CUDA_VISIBLE_DEVICES");
+      expect(gpuKind).toEqual({ vendor, arch: "x" });
+    },
+  );
+
+  it("has no kind of GPU where there are no GPUs", () => {
+    expect(launch(vllm("profiles: { 0_gpu: {} }"), { gpuKind: { vendor: "amd" } })).not.toHaveProperty("gpuKind");
+  });
+
   it("refuses what would change a program on this machine, once the runtime is known to be process", () => {
     const text =
       "model: acme/m\nengine: llama.cpp\nimage: l:1\ncommand: [llama]\nenv: { LD_PRELOAD: /x.so }\nprofiles: { 0_gpu: {} }";
@@ -201,7 +215,6 @@ describe("image, resources and readiness", () => {
     expect(launch(vllm("profiles: { 0_gpu: {} }")).resources).toEqual({});
     expect(launch(vllm("resources: { shm: 1g, cpus: 2 }\nprofiles: { 1_gpu: {} }")).resources).toEqual({
       shmBytes: GIB,
-      pull: "missing" as const,
       cpus: 2,
     });
   });
@@ -211,6 +224,59 @@ describe("image, resources and readiness", () => {
       "model: acme/m\nengine: openai\nimage: o:1\ncommand: [serve, '{port}']\nstartTimeout: 1m\nprofiles: { 1_gpu: {} }",
     );
     expect(spec.readiness).toEqual({ servedModel: "acme/m", warmUp: false, timeoutMs: 60_000 });
+  });
+});
+
+describe("what a recipe asks of its container", () => {
+  const policy = { mounts: ["/srv"], capabilities: ["SYS_PTRACE"], hostNetwork: true };
+
+  it("is passed on, and pulling by its recipe rather than by config.yaml", () => {
+    const text =
+      "mounts: [/srv/m:/m:ro]\ncapabilities: [SYS_PTRACE]\nnetwork: host\npull: never\nprofiles: { 1_gpu: {} }";
+    expect(launch(vllm(text), {}, { policy })).toMatchObject({
+      mounts: [{ source: "/srv/m", target: "/m", readOnly: true }],
+      capabilities: ["SYS_PTRACE"],
+      network: "host",
+      pull: "never",
+    });
+  });
+
+  it.each(["mounts: [/srv/m:/m]", "capabilities: [SYS_PTRACE]", "network: host"])(
+    "%s is refused to a process, once the runtime is known to be one",
+    (line) => {
+      const start = () => launch(vllm(`${line}\nprofiles: { 1_gpu: {} }`), { runtime: "process" }, { policy });
+      expect(start).toThrow("recipe test cannot run as a process: it asks for ");
+    },
+  );
+});
+
+describe("the image", () => {
+  it("comes from the registry of config.yaml where it names none, whoever names it", () => {
+    const registry = { defaults: { ...defaults, registry: "registry.example:5000" } };
+    const imageOf = (line: string) => launch(vllm(`${line}\nprofiles: { 1_gpu: {} }`), registry).image;
+    expect(imageOf("image: rocm/vllm:1")).toBe("registry.example:5000/rocm/vllm:1");
+    expect(imageOf("image: ghcr.io/x/y:1")).toBe("ghcr.io/x/y:1");
+    expect(imageOf("")).toBe("registry.example:5000/vllm/vllm-openai-rocm:v1");
+  });
+});
+
+describe("the flags of a launch", () => {
+  const text = vllm("args: { --max-model-len: 8192, --seed: 1 }\nprofiles: { 1_gpu: {} }");
+
+  it("override those of the recipe, in any spelling, and the rest stays", () => {
+    const { argv } = launch(text, { flags: ["--max_model_len=4096", "--enforce-eager"] });
+    expect(argv.slice(-4)).toEqual(["--seed", "1", "--max_model_len=4096", "--enforce-eager"]);
+  });
+
+  it("decide the dtype as those of the recipe do", () => {
+    const bf16 = vllm("precision: bf16\nprofiles: { 1_gpu: {} }");
+    expect(launch(bf16, { flags: ["--dtype", "half"] }).argv.join(" ")).toMatch(/acme\/m --dtype half$/);
+  });
+
+  it("are a label, so that they survive a restart of the gateway", () => {
+    const flags = ["--max-model-len", "4096"];
+    expect(launch(text, { flags }).labels["aim-engine.flags"]).toBe('["--max-model-len","4096"]');
+    expect(launch(text, { flags: [] }).labels).not.toHaveProperty("aim-engine.flags");
   });
 });
 

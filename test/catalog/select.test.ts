@@ -1,7 +1,7 @@
 // Choosing a recipe: what is asked for is honoured or refused with a reason, and a tie is for people to break.
 import { describe, expect, it } from "vitest";
 import type { GpuTraits } from "../../src/catalog/hardware.ts";
-import { matchesHardware, select, type RuntimeOffer, type SelectRequest } from "../../src/catalog/select.ts";
+import { select, type RuntimeOffer, type SelectRequest } from "../../src/catalog/select.ts";
 import type { Recipe, RuntimeName } from "../../src/catalog/recipe.ts";
 import { recipeOf, recipesOf } from "./read.ts";
 
@@ -129,61 +129,6 @@ describe("explicit wishes", () => {
 });
 
 describe("hardware", () => {
-  it.each([
-    ["MI300X", "AMD Instinct MI300X", true],
-    ["mi300x", "AMD Instinct MI300X OAM", true],
-    ["AMD Instinct MI300X", "MI300X", true],
-    ["RX 7900", "AMD Radeon RX 7900 XTX", true],
-    ["MI300", "AMD Instinct MI300X", false],
-    ["MI300X", "AMD Instinct MI300A", false],
-    ["RX 7900 XTX", "AMD Radeon RX 7900", false],
-    ["AMD", "AMD Instinct MI300X", false],
-  ])("%s suits %s: %s", (wanted, product, expected) => {
-    expect(matchesHardware({ hardware: [wanted] }, product)).toBe(expected);
-  });
-
-  it("any suits a recipe that names none", () => {
-    expect(matchesHardware({ hardware: [] }, "whatever")).toBe(true);
-  });
-
-  it.each([
-    ["MI300X", {}, true],
-    ["gfx942", {}, true],
-    ["GFX942", {}, true],
-    ["gfx950", {}, false],
-    ["gfx94", {}, false],
-    ["", {}, true],
-    ["MI300X", { partition: "SPX/NPS1" }, true],
-    ["MI300X SPX", {}, true],
-    ["MI300X", { partition: "CPX/NPS4" }, false],
-    ["gfx942", { partition: "CPX/NPS4" }, false],
-    ["", { partition: "CPX/NPS4" }, false],
-    ["MI300X CPX", { partition: "CPX/NPS4" }, true],
-    ["MI300X CPX", { partition: "CPX" }, true],
-    ["MI300X CPX NPS4", { partition: "CPX/NPS4" }, true],
-    ["MI300X CPX/NPS4", { partition: "CPX/NPS4" }, true],
-    ["gfx942 cpx", { partition: "CPX/NPS4" }, true],
-    ["MI300X CPX NPS1", { partition: "CPX/NPS4" }, false],
-    ["MI300X DPX", { partition: "CPX/NPS4" }, false],
-    ["MI300X CPX", {}, false],
-    ["MI250 CPX", { partition: "CPX/NPS4" }, false],
-    ["CPX", { partition: "CPX/NPS4" }, false],
-  ])('"%s" suits an MI300X %o: %s', (wanted, traits, expected) => {
-    const gpu = { product: "AMD Instinct MI300X", arch: "gfx942", ...traits };
-    expect(matchesHardware({ hardware: wanted === "" ? [] : [wanted] }, gpu)).toBe(expected);
-  });
-
-  it.each([
-    [192 * GIB, 191.98 * GIB, true],
-    [192 * GIB, 64 * GIB, false],
-    [40 * GIB, 39.59 * GIB, true],
-    [64 * GIB, 48 * GIB, false],
-    [64 * GIB, undefined, true],
-  ])("of which %d bytes are asked may have %d: %s", (gpuMemoryBytes, memoryBytes, expected) => {
-    const gpu = { product: "MI210", ...(memoryBytes === undefined ? {} : { memoryBytes }) };
-    expect(matchesHardware({ hardware: [], gpuMemoryBytes }, gpu)).toBe(expected);
-  });
-
   it("is divided: each kind is counted for itself, and who names no division is told of it", () => {
     const cpx = gpus("MI300X", 16, 16, { partition: "CPX/NPS4", memoryBytes: 24 * GIB });
     const machine = docker(cpx, gpus("MI300X", 6, 6, { memoryBytes: 191.98 * GIB }));
