@@ -1,8 +1,18 @@
-// Which AMD GPUs this machine has, read from the kernel's DRM files: no privilege, no native code, no ROCm needed.
-import { readdir, readFile, readlink } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { messageOf } from "../../errors.ts";
+// Which GPUs this machine has: read from the kernel's files, without privilege, native code or ROCm; from the vendors' tools
+// where the kernel says nothing.
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { systemClock } from "../../lib/clock.ts";
 import type { Gpu } from "../driver.ts";
+import { joinAmd } from "./amd.ts";
+import { readCard, type AmdCard } from "./card.ts";
+import { hintAt, isMissing, readDeviceNodes, renderMinorByPath, renderNode, type DeviceNodes } from "./device-nodes.ts";
+import type { FoundGpu } from "./found.ts";
+import { readKfd } from "./kfd.ts";
+import { joinNvidia } from "./nvidia.ts";
+import { compareAddresses, listPciGpus, type PciGpu } from "./pci.ts";
+import { amdProduct } from "./products.ts";
+import { SmiTools } from "./smi.ts";
 
 /** Where the kernel's files are; elsewhere in tests. */
 export interface DeviceRoots {
@@ -25,82 +35,88 @@ export interface Discovery {
   readonly hint?: string;
 }
 
-const AMD = "0x1002";
-
-/** By PCI device id; the kernel's own `product_name` is often empty. Sizes come from sysfs, never from here. */
-const PRODUCTS: Readonly<Record<string, readonly [product: string, arch: string]>> = {
-  "0x740f": ["MI210", "gfx90a"],
-  "0x7410": ["MI210", "gfx90a"],
-  "0x7408": ["MI250X", "gfx90a"],
-  "0x740c": ["MI250", "gfx90a"],
-  "0x74a0": ["MI300A", "gfx942"],
-  "0x74a1": ["MI300X", "gfx942"],
-  "0x74b5": ["MI300X", "gfx942"],
-  "0x74a9": ["MI300X", "gfx942"],
-  "0x74bd": ["MI300X", "gfx942"],
-  "0x74a2": ["MI308X", "gfx942"],
-  "0x74a8": ["MI308X", "gfx942"],
-  "0x74b6": ["MI308X", "gfx942"],
-  "0x74a5": ["MI325X", "gfx942"],
-  "0x74b9": ["MI325X", "gfx942"],
-  "0x75a0": ["MI350X", "gfx950"],
-  "0x75b0": ["MI350X", "gfx950"],
-  "0x75a3": ["MI355X", "gfx950"],
-  "0x75b3": ["MI355X", "gfx950"],
-  "0x744c": ["RX 7900", "gfx1100"],
-};
-
-/** Never throws: a machine without GPUs has none, and a card that cannot be read is reported beside the others. */
-export async function discoverGpus(roots: DeviceRoots): Promise<Discovery> {
-  const folder = join(roots.sysRoot, "class/drm");
-  // No such folder: no graphics driver is loaded, hence no GPU.
-  const entries = await readdir(folder).catch(() => []);
-  const gpus: HostGpu[] = [];
-  for (const card of entries.filter((name) => /^card\d+$/.test(name))) {
-    try {
-      const gpu = await readCard(join(folder, card, "device"), roots);
-      if (gpu !== undefined) gpus.push(gpu);
-    } catch (error) {
-      const id = basename(await readlink(join(folder, card, "device")).catch(() => card));
-      gpus.push({ id, vendor: "amd", product: "unknown", memoryBytes: 0, unusable: messageOf(error) });
-    }
-  }
-  return { gpus: gpus.sort((a, b) => (a.id < b.id ? -1 : 1)) };
+export interface DiscoverOptions {
+  /** Remembers answers between calls; without it, tools that are needed are asked anew. */
+  readonly tools?: SmiTools;
 }
 
-/** Undefined when it is not AMD's. */
-async function readCard(device: string, roots: DeviceRoots): Promise<HostGpu | undefined> {
-  if ((await readText(device, "vendor")) !== AMD) return undefined;
-  const id = basename(await readlink(device));
-  if (!/^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/.test(id)) throw new Error(`${id} is no PCI address`);
-  const node = (await readdir(join(device, "drm"))).find((name) => /^renderD\d+$/.test(name));
-  if (node === undefined) throw new Error("it has no render node");
-  const usedBytes = await readBytes(device, "mem_info_vram_used").catch(() => undefined);
+/** Never rejects: a machine without GPUs has none, and one GPU that fails takes no other along. */
+export async function discoverGpus(roots: DeviceRoots, options: DiscoverOptions = {}): Promise<Discovery> {
+  const { tools = new SmiTools({ clock: systemClock }) } = options;
+  const onBus = await listPciGpus(roots.sysRoot);
+  const [amd, nvidia] = await Promise.all([
+    discoverAmd(roots, await driven(onBus, "amd", roots), tools),
+    discoverNvidia(await driven(onBus, "nvidia", roots), tools),
+  ]);
+  return { ...amd, gpus: [...amd.gpus, ...nvidia].sort(inOrder) };
+}
+
+/** One without a driver is worth a word only where the others have one: else nobody means to compute on them. */
+async function driven(onBus: readonly PciGpu[], vendor: PciGpu["vendor"], roots: DeviceRoots): Promise<PciGpu[]> {
+  const gpus = onBus.filter((gpu) => gpu.vendor === vendor);
+  const module = join(roots.sysRoot, "module", vendor === "amd" ? "amdgpu" : "nvidia");
+  const isLoaded = await access(module).then(
+    () => true,
+    () => false,
+  );
+  return isLoaded || gpus.some(({ driver }) => driver !== undefined) ? gpus : [];
+}
+
+async function discoverAmd(roots: DeviceRoots, onBus: readonly PciGpu[], tools: SmiTools): Promise<Discovery> {
+  const [cards, topology, nodes] = await Promise.all([
+    Promise.all(onBus.map(readCard)),
+    readKfd(roots.sysRoot),
+    readDeviceNodes(roots.devRoot),
+  ]);
+  const joined = joinAmd(cards, topology);
+  const found = await Promise.all(joined.map((gpu) => completed(gpu, cards, roots.devRoot, tools)));
+  const denied = topology?.denied ?? 0;
+  const isServed = denied > 0 || found.some(({ renderMinor }) => renderMinor !== undefined);
+  const hint = isServed ? hintAt(nodes, denied) : undefined;
+  return { gpus: found.map((gpu) => toHostGpu(gpu, nodes)), ...(hint === undefined ? {} : { hint }) };
+}
+
+/** A card that has its driver and of which the kernel's files say nothing all the same is asked for by AMD's tools. */
+async function completed(
+  gpu: FoundGpu,
+  cards: readonly AmdCard[],
+  devRoot: string,
+  tools: SmiTools,
+): Promise<FoundGpu> {
+  const card = cards.find(({ address }) => address === gpu.id);
+  if (card?.driver !== "amdgpu" || gpu.renderMinor !== undefined || card.memoryBytes !== undefined) return gpu;
+  const told = await tools.amd();
+  if (told.kind === "failed") return { ...gpu, unusable: `${gpu.unusable}; ${told.reason}` };
+  const one = told.gpus.find(({ address }) => address === card.address);
+  const renderMinor = one?.renderMinor ?? (await renderMinorByPath(devRoot, card.address));
+  if (one?.memoryBytes === undefined || renderMinor === undefined) return gpu;
+  const { unusable: _unusable, ...rest } = gpu;
   return {
-    id,
-    vendor: "amd",
-    ...(await identify(device)),
-    memoryBytes: await readBytes(device, "mem_info_vram_total"),
-    ...(usedBytes === undefined ? {} : { usedBytes }),
-    renderNode: join(roots.devRoot, "dri", node),
+    ...rest,
+    ...amdProduct(card.deviceId, card.name ?? one.name),
+    memoryBytes: one.memoryBytes,
+    ...(one.usedBytes === undefined ? {} : { usedBytes: one.usedBytes }),
+    renderMinor,
   };
 }
 
-async function identify(device: string): Promise<{ product: string; arch?: string }> {
-  const deviceId = (await readText(device, "device")).toLowerCase();
-  const known = PRODUCTS[deviceId];
-  if (known !== undefined) return { product: known[0], arch: known[1] };
-  const name = await readText(device, "product_name").catch(() => "");
-  // "AMD Instinct MI300X OAM" -> "MI300X", which is how recipes name it.
-  return { product: /\bMI\d{3}[A-Z]?\b/.exec(name)?.[0] ?? (name === "" ? `AMD ${deviceId}` : name) };
+function toHostGpu({ renderMinor, ...gpu }: FoundGpu, nodes: DeviceNodes): HostGpu {
+  if (renderMinor === undefined) return gpu;
+  const path = renderNode(nodes.devRoot, renderMinor);
+  const host = { ...gpu, renderNode: path };
+  if (gpu.unusable !== undefined || !isMissing(nodes, renderMinor)) return host;
+  const unusable = `its device node ${path} is missing: the GPU was lost ("dmesg | grep amdgpu" says why), or the gateway's container was not given it`;
+  return { ...host, unusable };
 }
 
-async function readBytes(device: string, file: string): Promise<number> {
-  const text = await readText(device, file);
-  if (!/^\d+$/.test(text)) throw new Error(`${file} holds ${JSON.stringify(text)} instead of a number`);
-  return Number(text);
+async function discoverNvidia(cards: readonly PciGpu[], tools: SmiTools): Promise<readonly FoundGpu[]> {
+  const hasDriver = cards.some(({ driver }) => driver === "nvidia");
+  return joinNvidia(cards, hasDriver ? await tools.nvidia() : undefined);
 }
 
-async function readText(device: string, file: string): Promise<string> {
-  return (await readFile(join(device, file), "utf8")).trim();
+/** By PCI address, the parts of a card by render node. */
+function inOrder(a: HostGpu, b: HostGpu): number {
+  const [[left = "", leftPart = ""], [right = "", rightPart = ""]] = [a.id.split("/"), b.id.split("/")];
+  if (left !== right) return compareAddresses(left, right);
+  return Number(leftPart.replace(/\D/g, "")) - Number(rightPart.replace(/\D/g, ""));
 }
