@@ -8,7 +8,8 @@ import { parseDuration, parseSize } from "./lib/units.ts";
 
 const DURATION = 'expected a duration such as "30s", "5m", "1h30m" or "forever"';
 const SIZE = 'expected a size such as "512m" or "64g"';
-const REGISTRY =
+/** What AIM_ENGINE_REGISTRY is told as well. */
+export const REGISTRY =
   'expected a registry such as "registry.example:5000" or "registry.example/mirror", in lower case and without "https://"';
 const ADDRESS = 'expected HOST:PORT such as "127.0.0.1:8000" or "[::1]:8000"';
 
@@ -81,7 +82,11 @@ export const configSchema = z.strictObject({
   keepAlive: duration.prefault("5m").describe("Idle time before a model is unloaded, for recipes that say nothing."),
   maxHold: duration.prefault("10m").describe("Longest wait for a model of a request that is not streamed."),
   maxStreamHold: duration.prefault("1h").describe("Longest wait for a model of a streamed request."),
-  startTimeout: duration.prefault("30m").describe("Longest time from start to ready, for recipes that say nothing."),
+  startTimeout: duration
+    .prefault("30m")
+    .describe(
+      "Longest time from the start of a container to ready, for recipes that say nothing; up to three times as long while the load goes on. A phase of the load in which nothing moves is given up after 10m (compiling: 20m), or after this time if it is shorter.",
+    ),
   stopGrace: duration
     .prefault("1m")
     .describe("How long a replica may take to end by itself; ROCm engines need at least 30s."),
@@ -99,6 +104,9 @@ export const configSchema = z.strictObject({
       connect: duration.prefault("2s").describe("Connecting to a replica."),
       firstByte: duration.prefault("30m").describe("From the request to the first byte of a replica's answer."),
       idle: duration.prefault("5m").describe("Silence within an answer."),
+      progress: duration
+        .prefault("3m")
+        .describe("How long an engine may have requests and process no token before it is replaced; forever: never."),
     })
     .prefault({})
     .describe("Limits of one request."),
@@ -119,7 +127,10 @@ export const configSchema = z.strictObject({
     .describe("Container image per engine, for recipes that name none."),
   docker: z
     .strictObject({
-      socket: z.string().default("/var/run/docker.sock").describe("The Docker Engine's socket."),
+      socket: z
+        .string()
+        .default("/var/run/docker.sock")
+        .describe("The Docker Engine's socket, or `tcp://HOST:PORT` of a proxy in front of it."),
       network: z
         .string()
         .optional()

@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
-import { configSchema, parseListen, type Settings } from "./config-schema.ts";
+import { formatImage, isImageId, parseImage, parseRegistry } from "./catalog/image.ts";
+import { configSchema, parseListen, REGISTRY, type Settings } from "./config-schema.ts";
 import { checkSchema } from "./lib/schema-findings.ts";
 import { parseYaml, type Finding } from "./lib/yaml-source.ts";
 import { AimError } from "./errors.ts";
@@ -42,11 +43,13 @@ export async function loadConfig(file: string | undefined, env: Environment = pr
   const absolute = (one: string) => resolve(base, one.replace(/^~(?=\/)/, homedir()));
   const config: Config = {
     ...settings,
+    ...registryOf(env),
     listen,
     recipes: [settings.recipes].flat().map(absolute),
     stateDir: absolute(settings.stateDir),
     logDir: absolute(settings.logDir ?? `${settings.stateDir}/logs`),
     images: { ...DEFAULT_IMAGES, ...vllmImage(env), ...settings.images },
+    env: { ...modelHub(env), ...settings.env },
     file: path,
     processEnvironment: Object.fromEntries(INHERITED.flatMap((name) => pairOf(name, env[name]))),
   };
@@ -154,11 +157,41 @@ function assertGuarded(config: Config): void {
   );
 }
 
+/** AIM_ENGINE_REGISTRY, which has the last word. */
+function registryOf(env: Environment): { registry?: string } {
+  const text = env["AIM_ENGINE_REGISTRY"] ?? "";
+  if (text === "") return {};
+  const registry = parseRegistry(text);
+  if (registry !== undefined) return { registry };
+  throw new AimError("invalid_config", `AIM_ENGINE_REGISTRY is "${text}"; ${REGISTRY}`);
+}
+
+/** VLLM_BASE_REGISTRY: an image, whose tag may be left out. */
 function vllmImage(env: Environment): { vllm?: string } {
-  const repository = env["VLLM_BASE_REGISTRY"];
-  return repository === undefined || repository === ""
-    ? {}
-    : { vllm: repository.includes(":") ? repository : `${repository}:latest` };
+  const text = env["VLLM_BASE_REGISTRY"] ?? "";
+  if (text === "") return {};
+  if (isImageId(text)) return { vllm: text };
+  const image = parseImage(text);
+  if (image !== undefined) {
+    const isPinned = image.tag !== undefined || image.digest !== undefined;
+    return { vllm: formatImage(isPinned ? image : { ...image, tag: "latest" }) };
+  }
+  const expected = 'expected an image such as "rocm/vllm" or "registry.example:5000/rocm/vllm:TAG"';
+  throw new AimError("invalid_config", `VLLM_BASE_REGISTRY is "${text}"; ${expected}`);
+}
+
+/** MODEL_REGISTRY: where engines find models, in the variable that they read it from. */
+function modelHub(env: Environment): { HF_ENDPOINT?: string } {
+  const text = env["MODEL_REGISTRY"] ?? "";
+  if (text === "") return {};
+  const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `https://${text}`);
+  const extras = url === null ? "" : url.search + url.hash + url.username + url.password;
+  if (url !== null && /^https?:$/.test(url.protocol) && extras === "")
+    return { HF_ENDPOINT: url.href.replace(/\/+$/, "") };
+  throw new AimError(
+    "invalid_config",
+    "MODEL_REGISTRY is no address of a model hub; expected one such as huggingface.co or https://hub.example/hf",
+  );
 }
 
 function pairOf(name: string, value: string | undefined): readonly (readonly [string, string])[] {

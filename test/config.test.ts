@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientSettings, loadConfig } from "../src/config.ts";
 import { isAimError } from "../src/errors.ts";
 
+const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "aim-engine-config-"));
@@ -61,6 +63,14 @@ describe("the configuration", () => {
     ["listen: localhost", /expected HOST:PORT/],
     ["runtime: dokcer", /did you mean "docker"\?/],
     ["installation: My Engine", /lower-case/],
+    ["registry: acme", /config\.yaml:1:11: registry: expected a registry such as/],
+    ["images: { vllm: Rocm/VLLM }", /images\.vllm: expected an image such as/],
+    ["policy: { mounts: [srv/models] }", /policy\.mounts\.0: expected an absolute folder or a volume/],
+    ["policy: { mounts: ['/srv/models:rw'] }", /policy\.mounts\.0: expected an absolute folder or a volume/],
+    ["policy: { mounts: [/srv/../etc] }", /policy\.mounts\.0: expected a folder without "\.\."/],
+    ["policy: { capabilities: [ALL] }", /policy\.capabilities\.0: expected a capability/],
+    ["policy: { registries: ['rocm/vllm:v1'] }", /policy\.registries\.0: expected the beginning of image names/],
+    ["policy: { hostnetwork: true }", /did you mean "hostNetwork"\?/],
     ["keepAlive: [", /config\.yaml:\d+:\d+: /],
   ])("%s is refused with its place and the remedy", async (text, message) => {
     expect(await messageOf(text)).toMatch(message);
@@ -89,6 +99,61 @@ describe("the configuration", () => {
       images: { vllm: "registry.example/vllm:latest" },
     });
     await expect(load("", { AIM_ENGINE_LISTEN: "everywhere" })).rejects.toThrow("AIM_ENGINE_LISTEN");
+  });
+
+  it.each([
+    ["rocm/vllm", "rocm/vllm:latest"],
+    ["rocm/vllm:rocm7.0", "rocm/vllm:rocm7.0"],
+    ["registry.example:5000/rocm/vllm", "registry.example:5000/rocm/vllm:latest"],
+    ["registry.example:5000/rocm/vllm:v1", "registry.example:5000/rocm/vllm:v1"],
+    [`rocm/vllm@${DIGEST}`, `rocm/vllm@${DIGEST}`],
+    [DIGEST, DIGEST],
+    ["", "rocm/vllm:latest"],
+  ])("reads VLLM_BASE_REGISTRY=%s as the image %s", async (text, vllm) => {
+    expect((await load("", { VLLM_BASE_REGISTRY: text })).images.vllm).toBe(vllm);
+  });
+
+  it("takes images of config.yaml over VLLM_BASE_REGISTRY", async () => {
+    const config = await load("images: { vllm: mine/vllm:1 }", { VLLM_BASE_REGISTRY: "other/vllm" });
+    expect(config.images.vllm).toBe("mine/vllm:1");
+  });
+
+  it("takes a registry from the file, and AIM_ENGINE_REGISTRY has the last word", async () => {
+    expect((await load("registry: registry.example:5000/mirror/")).registry).toBe("registry.example:5000/mirror");
+    const env = { AIM_ENGINE_REGISTRY: "localhost:5000" };
+    expect((await load("registry: registry.example", env)).registry).toBe("localhost:5000");
+    expect((await load("registry: registry.example", { AIM_ENGINE_REGISTRY: "" })).registry).toBe("registry.example");
+    expect((await load("")).registry).toBeUndefined();
+  });
+
+  it("hands MODEL_REGISTRY to engines as the hub of their models, unless env says otherwise", async () => {
+    const hub = async (text: string, yaml = "") => (await load(yaml, { MODEL_REGISTRY: text })).env["HF_ENDPOINT"];
+    expect(await hub("huggingface.co")).toBe("https://huggingface.co");
+    expect(await hub("http://hub.example:8080/hf/")).toBe("http://hub.example:8080/hf");
+    expect(await hub("")).toBeUndefined();
+    expect(await hub("huggingface.co", "env: { HF_ENDPOINT: https://mine.example }")).toBe("https://mine.example");
+  });
+
+  it.each([
+    ["AIM_ENGINE_REGISTRY", "https://registry.example", /AIM_ENGINE_REGISTRY is "https.*without "https/],
+    ["AIM_ENGINE_REGISTRY", "acme", /AIM_ENGINE_REGISTRY is "acme"; expected a registry/],
+    ["VLLM_BASE_REGISTRY", "Rocm/VLLM", /VLLM_BASE_REGISTRY is "Rocm\/VLLM"; expected an image/],
+    ["MODEL_REGISTRY", "hub example", /MODEL_REGISTRY is no address/],
+    ["MODEL_REGISTRY", "https://user:secret@hub.example", /^(?!.*secret).*MODEL_REGISTRY is no address/],
+    ["MODEL_REGISTRY", "ftp://hub.example", /MODEL_REGISTRY is no address/],
+  ])("refuses %s=%s", async (name, value, message) => {
+    expect(await messageOf("", { [name]: value })).toMatch(message);
+  });
+
+  it("reads a policy, and the strictest one when there is none", async () => {
+    expect((await load("")).policy).toEqual({ mounts: [], capabilities: [], hostNetwork: false });
+    const text = "policy: { mounts: [/srv/models:ro, weights], capabilities: [CAP_IPC_LOCK], registries: [rocm/] }";
+    expect((await load(text)).policy).toEqual({
+      mounts: ["/srv/models:ro", "weights"],
+      capabilities: ["IPC_LOCK"],
+      hostNetwork: false,
+      registries: ["rocm/"],
+    });
   });
 
   it("is found through AIM_ENGINE_CONFIG, and a missing file is named", async () => {
