@@ -4,6 +4,7 @@ import Docker, { type DockerOptions } from "dockerode";
 import { z } from "zod";
 import { AimError } from "../../errors.ts";
 import { deadline, type Clock } from "../../lib/clock.ts";
+import { parseDockerAddress, type DockerAddress } from "./address.ts";
 import { explain, timedOut } from "./errors.ts";
 import { orAborted } from "../../lib/or-aborted.ts";
 
@@ -13,6 +14,7 @@ export type { Docker };
 export const LIMITS = { look: 8_000, act: 30_000, stopExtra: 10_000, pullSilence: 120_000 } as const;
 
 export interface DockerClientOptions {
+  /** Or tcp://HOST:PORT of a proxy in front of it. */
   readonly socketPath: string;
   /** Instead of the negotiated one, e.g. "1.44". */
   readonly apiVersion?: string;
@@ -34,6 +36,7 @@ const versionAnswer = z.object({ ApiVersion: z.string(), MinAPIVersion: z.string
  */
 export class DockerClient {
   readonly #options: DockerClientOptions;
+  readonly #address: DockerAddress;
   // No keep-alive: connections to a local socket cost nothing, and stale ones break the first call after a restart.
   readonly #agent = new Agent({ keepAlive: false });
   #negotiated: Docker | undefined;
@@ -41,6 +44,7 @@ export class DockerClient {
 
   constructor(options: DockerClientOptions) {
     this.#options = options;
+    this.#address = parseDockerAddress(options.socketPath);
   }
 
   /** Counts how often Docker was lost: what was learned of it under another number may have changed since. */
@@ -118,11 +122,8 @@ export class DockerClient {
   }
 
   #connect(version: string | undefined): Docker {
-    const { socketPath } = this.#options;
-    // An explicit `host: undefined` keeps DOCKER_HOST of the environment from overruling the socket.
     const options: DockerOptions & { agent: Agent } = {
-      socketPath,
-      host: undefined,
+      ...this.#address,
       protocol: "http",
       agent: this.#agent,
       version,

@@ -73,6 +73,12 @@ async function whyUnreachable(code: string, socketPath: string): Promise<string 
       return `there is no socket at ${socketPath}; start Docker, or mount its socket there`;
     case "ECONNREFUSED":
       return `nobody listens on ${socketPath}; start Docker ("systemctl start docker")`;
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+    case "ETIMEDOUT":
+      return `there is no way to ${socketPath} (${code}); correct docker.socket, or the network that leads there`;
     case "ENOTSOCK":
     case "EPROTOTYPE":
       return `${socketPath} is not a socket; set the path of Docker's socket`;
