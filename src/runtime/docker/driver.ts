@@ -36,6 +36,7 @@ import type {
   StopOptions,
 } from "../driver.ts";
 import { discoverGpus, type DeviceRoots } from "../gpus/discover.ts";
+import { SmiTools } from "../gpus/smi.ts";
 
 export interface DockerDriverOptions {
   /** Marks what is ours; the first part of every container's name. */
@@ -76,6 +77,7 @@ export class DockerDriver implements RuntimeDriver {
   readonly #images: Images;
   readonly #launch: ContainerLaunch;
   readonly #closing = new AbortController();
+  readonly #tools: SmiTools;
   readonly #warned = new Set<string>();
 
   constructor(options: DockerDriverOptions) {
@@ -94,6 +96,7 @@ export class DockerDriver implements RuntimeDriver {
     const hostPorts = parsePortRange(options.hostPorts ?? HOST_PORTS);
     const shared = { context, devices, gpuAccess, hostPorts, containers, claims };
     this.#options = options;
+    this.#tools = new SmiTools({ clock });
     this.#client = client;
     this.#containers = containers;
     this.#claims = claims;
@@ -109,7 +112,7 @@ export class DockerDriver implements RuntimeDriver {
 
   async inventory(signal: AbortSignal): Promise<readonly Gpu[]> {
     signal.throwIfAborted();
-    const { gpus, hint } = await orAborted(discoverGpus(this.#options.devices), signal);
+    const { gpus, hint } = await orAborted(discoverGpus(this.#options.devices, { tools: this.#tools }), signal);
     for (const { id, unusable } of gpus) if (unusable !== undefined) this.#warnOnce("GPU cannot be used", id, unusable);
     if (hint !== undefined) this.#warnOnce("GPUs can only be seen in part", "all", hint);
     // Without GPUs there is nothing that others could hold, and nothing to ask Docker.
