@@ -28,8 +28,8 @@ function configReference(): string {
   const rows = rowsOf(schema.properties ?? {}, "");
   return page("Configuration", [
     "`config.yaml`; every key is optional, and an empty file works. Strings may hold `${NAME}` or `${NAME:-default}` from the",
-    "environment. `AIM_ENGINE_CONFIG` names the file, `AIM_ENGINE_LISTEN` overrides `listen`, `VLLM_BASE_REGISTRY` replaces the",
-    "repository of the default vLLM image. Paths are relative to the file's own folder. Durations are `30s`, `5m`, `1h30m`, `forever`; sizes `512m`, `64g`.",
+    "environment. `AIM_ENGINE_CONFIG` names the file, `AIM_ENGINE_LISTEN` overrides `listen`, `AIM_ENGINE_REGISTRY` `registry`;",
+    "`VLLM_BASE_REGISTRY` replaces the default vLLM image, and engines get `MODEL_REGISTRY` as `HF_ENDPOINT`. Paths are relative to the file's own folder. Durations are `30s`, `5m`, `1h30m`, `forever`; sizes `512m`, `64g`.",
     "",
     "| key | default | meaning |",
     "|---|---|---|",
