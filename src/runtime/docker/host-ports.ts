@@ -21,11 +21,11 @@ export function parsePortRange(text: string): PortRange {
  */
 export class HostPorts {
   readonly #range: PortRange;
-  readonly #containers: Containers;
+  readonly #containers: Pick<Containers, "list">;
   readonly #held = new Set<number>();
   #next: number;
 
-  constructor(range: PortRange, containers: Containers) {
+  constructor(range: PortRange, containers: Pick<Containers, "list">) {
     this.#range = range;
     this.#containers = containers;
     this.#next = range.first;
