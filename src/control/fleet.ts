@@ -227,6 +227,13 @@ export class Fleet {
     return this.#runtimes;
   }
 
+  /** An operator cleared away what was left: of a recipe's failures, and of a replica. */
+  forget(recipeId: string, replica?: string): void {
+    this.#failures.forgive(recipeId);
+    if (replica !== undefined) this.#roster.forget(replica);
+    this.#hooks.onChange();
+  }
+
   lastFailure(recipeId: string): ReturnType<Failures["last"]> {
     return this.#failures.last(recipeId);
   }

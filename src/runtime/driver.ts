@@ -150,6 +150,8 @@ export interface RuntimeDriver {
   stats(ref: BackendRef, signal: AbortSignal): Promise<ReplicaStats>;
   /** Fetches an image, also one that is there already; rejects as `start` does. Absent where there are no images. */
   pull?(image: string, observe: (progress: PullProgress) => void, signal: AbortSignal): Promise<void>;
+  /** Deletes the output that is kept of a replica that no longer runs; says whether there was any. */
+  forget?(replica: string, signal: AbortSignal): Promise<boolean>;
   /** Looks for everything on this machine that could keep replicas from running well. Rejects only when the signal aborts. */
   examine?(signal: AbortSignal): Promise<readonly Check[]>;
   /** Lets go of sockets and watchers; replicas keep running. */
