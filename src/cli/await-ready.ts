@@ -1,11 +1,12 @@
 // Stays with replicas until they are ready, showing how they come along; leaving early leaves the starts alone.
 import { logLineAnswer, readAnswer, type ReplicaAnswer } from "./answers.ts";
+import { clean } from "./clean.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { CliError, isLeaving, whyLeft } from "./failure.ts";
 import { followStarts, type FailedStart } from "./follow-start.ts";
 import { formatLeft, formatSeconds, newsOf } from "./format.ts";
 import type { Io } from "./io.ts";
-import { createProgress, type ProgressRow } from "./progress.ts";
+import { createProgress, shapeOf, type ProgressRow } from "./progress.ts";
 import { pullBars, pullSummary } from "./pull-bars.ts";
 import { reportFailure } from "./report.ts";
 import type { Session } from "./session.ts";
@@ -21,21 +22,10 @@ const LOG_LINES = 20;
 
 /** Prints the names of those that are ready; fails when any is not. */
 export async function awaitReady(io: Io, session: Session, starting: Starting): Promise<ExitCode> {
-  const names = starting.replicas.map(({ name }) => name);
-  const began = session.clock.now();
   const progress = createProgress(io);
-  const readyAfter = new Map<string, string>();
-  const elapsedOf = ({ name, state }: ReplicaAnswer) => {
-    const elapsed = readyAfter.get(name) ?? formatSeconds(session.clock.now() - began);
-    // One that is ready may be shown for long while the others are not.
-    if (state === "ready") readyAfter.set(name, elapsed);
-    return elapsed;
-  };
-  const onLook = (replicas: readonly ReplicaAnswer[]) => {
-    const { said } = starting;
-    const { columns } = io.stderr;
-    progress.show(replicas.map((replica) => rowOf(replica, { elapsed: elapsedOf(replica), said, columns })));
-  };
+  const watch = new Watch(session, io);
+  const onLook = (replicas: readonly ReplicaAnswer[]) =>
+    progress.show(replicas.map((replica) => watch.row(replica, starting.said)));
   try {
     const outcomes = await followStarts(session, starting.replicas, { onLook, signal: starting.signal });
     progress.end();
@@ -46,30 +36,52 @@ export async function awaitReady(io: Io, session: Session, starting: Starting): 
   } catch (error) {
     progress.end();
     if (!isLeaving(error)) throw error;
-    await session.terminal.note(leaving(error, names));
+    const names = starting.replicas.map(({ name }) => name);
+    for (const name of names) if (watch.sawReady(name)) await session.terminal.print(name);
+    const left = names.filter((name) => !watch.sawReady(name));
+    if (left.length > 0) await session.terminal.note(leaving(error, left));
     return error.exitCode;
   }
 }
 
-interface Showing {
-  readonly elapsed: string;
-  readonly said: readonly string[];
-  readonly columns: number | undefined;
-}
+/** Turns replicas into rows, and remembers when each was ready: it may be shown for long while the others are not. */
+class Watch {
+  readonly #clock: Session["clock"];
+  readonly #io: Io;
+  readonly #began: number;
+  readonly #readyAfter = new Map<string, string>();
 
-function rowOf({ name, state, reason, etaSeconds, pull }: ReplicaAnswer, showing: Showing): ProgressRow {
-  // What was said before the wait is not said again.
-  const isSaid = showing.said.some((text) => reason.includes(text));
-  const pulled = pull === undefined ? "" : pullSummary(pull);
-  const news = pulled === "" ? newsOf(state, isSaid ? "" : reason) : pulled;
-  const told = [news, formatLeft(reason, etaSeconds)].filter((text) => text !== "").join(", ");
-  return {
-    key: name,
-    phase: state,
-    text: `${name}  ${told === "" ? state : `${state}: ${told}`}`,
-    elapsed: showing.elapsed,
-    ...(pull === undefined ? {} : { details: pullBars(pull, showing.columns) }),
-  };
+  constructor({ clock }: Session, io: Io) {
+    this.#clock = clock;
+    this.#io = io;
+    this.#began = clock.now();
+  }
+
+  sawReady(name: string): boolean {
+    return this.#readyAfter.has(name);
+  }
+
+  /** What was said before the wait is not said again. */
+  row({ name, state, reason, etaSeconds, pull }: ReplicaAnswer, said: readonly string[]): ProgressRow {
+    const pulled = pull === undefined ? "" : pullSummary(pull);
+    const told = said.some((text) => reason.includes(text)) ? "" : newsOf(state, reason);
+    const news = pulled === "" ? told : pulled;
+    return {
+      key: name,
+      // A pull's words are all numbers; the others tell the phases of an engine apart.
+      phase: pulled === "" ? `${state} ${shapeOf(clean(news))}` : state,
+      text: `${name}  ${news === "" ? state : `${state}: ${news}`}`,
+      left: formatLeft(news, etaSeconds),
+      elapsed: this.#elapsed(name, state),
+      ...(pull === undefined ? {} : { details: pullBars(pull, this.#io.stderr.columns) }),
+    };
+  }
+
+  #elapsed(name: string, state: string): string {
+    const elapsed = this.#readyAfter.get(name) ?? formatSeconds(this.#clock.now() - this.#began);
+    if (state === "ready") this.#readyAfter.set(name, elapsed);
+    return elapsed;
+  }
 }
 
 function leaving(error: CliError, names: readonly string[]): string {

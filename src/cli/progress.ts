@@ -12,6 +12,8 @@ export interface ProgressRow {
   readonly phase: string;
   readonly text: string;
   readonly elapsed: string;
+  /** How long it will take yet: "about 40 s left". */
+  readonly left?: string;
   /** Lines below it for as long as it lives: the bars of a pull. */
   readonly details?: readonly string[];
 }
@@ -58,7 +60,7 @@ class LiveProgress implements Progress {
     );
     this.#rows = rows;
     if (rows.length > 0)
-      this.#block(rows.flatMap((row) => [lineOf(row), ...(row.details ?? []).map(clean)]).join("\n"));
+      this.#block(rows.flatMap((row) => [clean(lineOf(row)), ...(row.details ?? []).map(clean)]).join("\n"));
   }
 
   end(): void {
@@ -68,7 +70,7 @@ class LiveProgress implements Progress {
 
   /** In place of the block, which is drawn anew below. */
   #keep(rows: readonly ProgressRow[]): void {
-    if (rows.length > 0) this.#block.persist(rows.map(lineOf).join("\n"));
+    if (rows.length > 0) this.#block.persist(rows.map(lastOf).join("\n"));
   }
 }
 
@@ -89,7 +91,8 @@ class PlainProgress implements Progress {
     for (const row of rows) {
       if (!this.#isNews(row)) continue;
       this.#said.set(row.key, { text: row.text, at: this.#clock.now() });
-      this.#output.write(`${this.#output.isTTY ? lineOf(row) : rawLineOf(row)}\n`);
+      const line = lineOf(row);
+      this.#output.write(`${this.#output.isTTY ? clean(line) : line}\n`);
     }
   }
 
@@ -105,15 +108,17 @@ class PlainProgress implements Progress {
   }
 }
 
-function lineOf(row: ProgressRow): string {
-  return clean(rawLineOf(row));
+/** A line while it lasts. */
+function lineOf({ text, left = "", elapsed }: ProgressRow): string {
+  return left === "" ? `${text}  ${elapsed}` : `${text}, ${left}  ${elapsed}`;
 }
 
-function rawLineOf({ text, elapsed }: ProgressRow): string {
-  return `${text}  ${elapsed}`;
+/** A line that stays: nothing of it is left. */
+function lastOf({ text, elapsed }: ProgressRow): string {
+  return clean(`${text}  ${elapsed}`);
 }
 
-/** "1.5 GiB" and "900 MiB", "2m 10s" and "40 s" are the same thing at other times. */
-function shapeOf(text: string): string {
+/** Without what moves: "1.5 GiB" and "900 MiB", "2m 10s" and "40 s" are the same thing at other times. */
+export function shapeOf(text: string): string {
   return text.replaceAll(/\d+(\.\d+)?( ?([KMGT]iB|B|ms|[smhd])\b)?/g, "#").replaceAll(/#( #)+/g, "#");
 }

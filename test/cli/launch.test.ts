@@ -1,13 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ReplicaView } from "../../src/admin/view.ts";
-import { run } from "../../src/cli/program.ts";
 import { AimError } from "../../src/errors.ts";
 import { startAdminServer, type AdminServer } from "../admin/admin-server.ts";
 import { makeModel, makeReplica, ScriptedView } from "../admin/scripted-view.ts";
-import { FakeClock } from "../support/clock.ts";
 import { until } from "../support/until.ts";
-import { fakeIo, runCli, type FakeIoOptions } from "./fake-io.ts";
+import { runCli, type FakeIoOptions } from "./fake-io.ts";
 import { screenOf } from "./fake-screen.ts";
+import { scriptLooks, startCli, type Look } from "./timed-cli.ts";
 
 let view: ScriptedView;
 let server: AdminServer;
@@ -19,37 +17,10 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-/** Each look at the replicas shows the next of these; the last one stays. */
-function script(...looks: (Partial<ReplicaView> | "absent")[]): void {
-  let look = 0;
-  view.replicas = () => {
-    const now = looks[Math.min(look++, looks.length - 1)];
-    view.replicaList = now === undefined || now === "absent" ? [] : [makeReplica(now)];
-    return view.replicaList;
-  };
-}
+const script = (...looks: Look[]) => scriptLooks(view, ...looks);
 
-function start(argv: string[], options: FakeIoOptions = {}) {
-  const clock = new FakeClock();
-  const fake = fakeIo({ url: server.url, clock, ...options });
-  let ended = false;
-  const exit = run(["launch", ...argv], fake.io).finally(() => {
-    ended = true;
-  });
-  const pass = () => clock.advance(500);
-  return {
-    ...fake,
-    pass,
-    /** Lets time pass until the command ends. */
-    async end() {
-      await until(async () => {
-        await pass();
-        return ended;
-      });
-      return { code: await exit, ...fake.written, timers: clock.pending };
-    },
-  };
-}
+const start = (argv: string[], options: FakeIoOptions = {}) =>
+  startCli(["launch", ...argv], { url: server.url, ...options });
 
 describe("launch", () => {
   it("waits until the replica is ready, one line per change, and prints its name", async () => {
@@ -83,21 +54,33 @@ describe("launch", () => {
     ]);
   });
 
+  it("leaves a line for each phase of the engine on a terminal", async () => {
+    const reasons = [
+      "loading weights 10%",
+      "loading weights 100%",
+      "weights loaded",
+      "compiling",
+      "capturing graphs 40%",
+    ];
+    script(...reasons.map((reason) => ({ state: "loading", reason, etaSeconds: 42 })), { state: "ready" });
+    const { stderr } = await start(["demo"], { tty: true }).end();
+    expect(screenOf(stderr).map((line) => line.replace(/\d+ s$/, "N s"))).toEqual([
+      "demo is the only recipe",
+      "demo-1  pending  N s",
+      "demo-1  loading: weights 100%  N s",
+      "demo-1  loading: weights loaded  N s",
+      "demo-1  loading: compiling  N s",
+      "demo-1  loading: capturing graphs 40%  N s",
+      "demo-1  ready  N s",
+    ]);
+  });
+
   it("moves no cursor where CI or NO_COLOR ask for plain lines", async () => {
     for (const name of ["CI", "NO_COLOR"]) {
       script({ state: "ready" });
       const env = { AIM_ENGINE_URL: server.url, [name]: "1" };
       expect((await start(["demo"], { tty: true, env }).end()).stderr).not.toContain("\u001b");
     }
-  });
-
-  it("sends every wish", async () => {
-    script({ state: "ready" });
-    const flags = "--precision fp8 --engine vllm --recipe big --keep-alive 30m";
-    await start(["org/big", "4", ...flags.split(" ")]).end();
-    expect(view.launches).toEqual([
-      { model: "org/big", gpus: 4, precision: "fp8", engine: "vllm", recipe: "big", keepAliveMs: 1_800_000 },
-    ]);
   });
 
   it("is done at once with a replica that is ready already", async () => {
@@ -188,10 +171,7 @@ describe("a launch that is left", () => {
 
   it("detaches at Ctrl-C, says how to stop it, and exits 130", async () => {
     const launch = start(["demo"]);
-    await until(async () => {
-      await launch.pass();
-      return launch.written.stderr.includes("10%");
-    });
+    await launch.wrote("10%");
     launch.pressCtrlC();
     const { code, stdout, stderr, timers } = await launch.end();
     expect({ code, stdout, timers }).toEqual({ code: 130, stdout: "", timers: 0 });
@@ -215,10 +195,7 @@ describe("a launch that is left", () => {
 
   it("sits out a restart of the gateway, but not for ever", async () => {
     const launch = start(["demo"]);
-    await until(async () => {
-      await launch.pass();
-      return launch.written.stderr.includes("10%");
-    });
+    await launch.wrote("10%");
     const port = Number(new URL(server.url).port);
     await server.close();
     await launch.pass();
