@@ -86,7 +86,10 @@ async function completed(
   const card = cards.find(({ address }) => address === gpu.id);
   if (card?.driver !== "amdgpu" || gpu.renderMinor !== undefined || card.memoryBytes !== undefined) return gpu;
   const told = await tools.amd();
-  if (told.kind === "failed") return { ...gpu, unusable: `${gpu.unusable}; ${told.reason}` };
+  if (told.kind === "failed") {
+    const reasons = [gpu.unusable, told.reason].filter((reason) => reason !== undefined);
+    return { ...gpu, unusable: reasons.join("; ") };
+  }
   const one = told.gpus.find(({ address }) => address === card.address);
   const renderMinor = one?.renderMinor ?? (await renderMinorByPath(devRoot, card.address));
   if (one?.memoryBytes === undefined || renderMinor === undefined) return gpu;

@@ -183,6 +183,18 @@ describe("discoverGpus", () => {
       ]);
     });
 
+    it("joins a node with the card that has its render node, whatever address the driver gives", async () => {
+      const kfd = [node(2, "renderD128", { properties: { location_id: "0", hive_id: "7" } })];
+      const { gpus } = await discover([
+        { ...FIRST, kfd },
+        { ...SECOND, kfd: [node(3, "renderD129")] },
+      ]);
+      expect(gpus.map(({ id, hive }) => [id, hive])).toEqual([
+        ["0000:03:00.0", undefined],
+        ["0000:05:00.0", "7"],
+      ]);
+    });
+
     it("keeps cards apart that have the same address in two PCI domains", async () => {
       const far = { card: "card2", pciAddress: "10000:05:00.0", render: "renderD129" };
       const { gpus } = await discover([
