@@ -1,6 +1,7 @@
 // Composition for `doctor`: what the configuration has examined, within a gateway and without one.
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import type { Recipe, RuntimeName } from "./catalog/recipe.ts";
+import { catalogOptions } from "./compose-settings.ts";
 import { isLoopback, type Config } from "./config.ts";
 import { systemClock } from "./lib/clock.ts";
 import { DockerClient } from "./runtime/docker/client.ts";
@@ -48,7 +49,7 @@ interface Recipes {
 
 async function readCatalog(config: Config): Promise<Recipes> {
   try {
-    return { catalog: await loadCatalog(config.recipes), checks: [] };
+    return { catalog: await loadCatalog(config.recipes, catalogOptions(config)), checks: [] };
   } catch (error) {
     return { catalog: undefined, checks: [problemOf("recipes", error, 'correct "recipes" in the configuration')] };
   }

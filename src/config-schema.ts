@@ -40,7 +40,7 @@ const policySchema = z.strictObject({
     )
     .default([])
     .describe("Folders of the host (with all below them) and volumes that recipes may mount; `:ro`: only to read."),
-  capabilities: z.array(capability).default([]).describe("Linux capabilities that recipes may ask for."),
+  capabilities: z.array(capability).prefault([]).describe("Linux capabilities that recipes may ask for."),
   hostNetwork: z.boolean().default(false).describe("Whether recipes may use the host's network."),
   registries: z
     .array(
