@@ -5,19 +5,22 @@ import type { RuntimeName } from "./catalog/recipe.ts";
 import { catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
 import { controlView, modelDirectory } from "./compose-views.ts";
 import { isLoopback, type Config } from "./config.ts";
+import type { EstimateStore } from "./control/estimates.ts";
 import { startControlPlane, type ControlPlaneDeps } from "./control/plane.ts";
 import type { Status } from "./control/status.ts";
 import { createApp } from "./gateway/app.ts";
 import { loopbackHosts } from "./gateway/hosts.ts";
 import { bindPort, type BoundPort } from "./gateway/server.ts";
 import { systemClock } from "./lib/clock.ts";
+import { JsonFile } from "./lib/json-file.ts";
 import { runAll } from "./lib/run-all.ts";
 import { systemRandom } from "./lib/random.ts";
 import { DockerDriver } from "./runtime/docker/driver.ts";
 import type { RuntimeDriver } from "./runtime/driver.ts";
 import { lockInstallation, type InstallationLock } from "./runtime/installation-lock.ts";
 import { ProcessDriver } from "./runtime/process/driver.ts";
-import { classifyFailure, parseProgress } from "./runtime/progress.ts";
+import { classifyFailure } from "./runtime/failure.ts";
+import { parseProgress } from "./runtime/progress.ts";
 import { awaitReady, createReadinessProbe, type ReadinessProbe } from "./runtime/readiness.ts";
 import { EventLog } from "./telemetry/events.ts";
 import type { Logger } from "./telemetry/logger.ts";
@@ -76,6 +79,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
     metrics,
     logger,
     engines: engineKnowledge(probe),
+    estimateStore: estimateStore(config),
     settings: controlSettings(config),
   });
   const stopping = new AbortController();
@@ -130,7 +134,7 @@ function createDrivers(config: Config, catalog: Catalog, logger: Logger): Readon
   const drivers = new Map<RuntimeName, RuntimeDriver>();
   const wanted = new Set(catalog.recipes.map((recipe) => recipe.runtime ?? config.runtime));
   if (wanted.has("docker")) {
-    const { socket: socketPath, network, binds, publish, sysRoot, devRoot, pullSilence } = docker;
+    const { socket: socketPath, network, publish, gpuAccess, cache, binds, hostPorts, sysRoot, devRoot } = docker;
     const devices = { sysRoot, devRoot };
     const onNetwork = network === undefined ? {} : { network };
     drivers.set(
@@ -139,10 +143,14 @@ function createDrivers(config: Config, catalog: Catalog, logger: Logger): Readon
         installation,
         socketPath,
         ...onNetwork,
-        binds,
         publish,
         devices,
-        pullSilenceMs: pullSilence,
+        gpuAccess,
+        cache,
+        binds,
+        hostPorts,
+        logDir,
+        pullSilenceMs: docker.pullSilence,
         clock,
         logger,
       }),
@@ -166,9 +174,17 @@ function engineKnowledge(probe: ReadinessProbe): ControlPlaneDeps["engines"] {
     awaitReady: (address, readiness, signal) =>
       awaitReady(probe, { address, readiness }, { everyMs: READINESS_EVERY_MS, clock }, signal),
     answers: async (address, readiness, signal) => (await probe.isReady(address, readiness, signal)).ready,
+    generates: (address, model, signal) => probe.generates(address, model, signal),
+    loadOf: (address, signal) => probe.load(address, signal),
     parseProgress,
     diagnose: classifyFailure,
   };
+}
+
+/** What is learned of starts: a cache, which may be deleted. */
+function estimateStore({ stateDir }: Config): EstimateStore {
+  const file = new JsonFile(`${stateDir}/estimates.json`);
+  return { load: () => file.read(), save: (value) => file.write(value) };
 }
 
 function modelOf(model: string | undefined): { readonly model: string } | undefined {

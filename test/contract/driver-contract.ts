@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import { LABELS, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
 import { isAimError } from "../../src/errors.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import type { BackendRef, ObservedReplica, RuntimeDriver, StartPhase } from "../../src/runtime/driver.ts";
+import type { BackendRef, LogLine, ObservedReplica, RuntimeDriver, StartPhase } from "../../src/runtime/driver.ts";
 import { createReadinessProbe } from "../../src/runtime/readiness.ts";
 import { until } from "../support/until.ts";
 
@@ -377,6 +377,31 @@ export function describeDriverContract(name: string, makeHarness: () => Promise<
         for await (const line of driver.logs(ref, { follow: true, tail: 50 }, never)) lines.push(line.text);
         expect(lines.length).toBeGreaterThan(0);
         expect(lines).toEqual(await readLog(driver, ref, 50));
+      });
+
+      it("of a replica that is gone are kept", async () => {
+        const driver = await makeDriver();
+        const spec = harness.spec();
+        const ref = await startReady(driver, spec);
+        const seen = await readLog(driver, ref, Infinity);
+        await driver.stop(ref, NOW, never);
+        const kept = await readLog(driver, ref, Infinity);
+        expect(seen.length).toBeGreaterThan(0);
+        expect(kept.slice(0, seen.length)).toEqual(seen);
+        expect(await readLog(driver, ref, 2)).toEqual(kept.slice(-2));
+        expect(await readLog(await makeDriver(), ref, Infinity)).toEqual(kept);
+      });
+
+      it("begin after the time that is asked for, where lines have times", async () => {
+        const driver = await makeDriver();
+        const ref = await startReady(driver, harness.spec());
+        const lines: LogLine[] = [];
+        for await (const line of driver.logs(ref, { follow: false, tail: Infinity }, never)) lines.push(line);
+        const since = lines[1]?.time;
+        if (since === undefined) return;
+        const after: LogLine[] = [];
+        for await (const line of driver.logs(ref, { follow: false, tail: Infinity, since }, never)) after.push(line);
+        expect(after.slice(0, lines.length - 2)).toEqual(lines.slice(2));
       });
 
       it("end at once for a replica that never was", async () => {

@@ -1,5 +1,4 @@
 // The Docker driver: one container per replica, with exactly its GPUs, reached at the container's own address.
-import { Readable } from "node:stream";
 import { LABELS, type LaunchSpec } from "../../catalog/launch-spec.ts";
 import { AimError } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -12,10 +11,10 @@ import type { CreateContext } from "./create.ts";
 import { askEngineInfo, type EngineInfo } from "./engine-info.ts";
 import { notUnderstood, statusOf } from "./errors.ts";
 import { watchContainers } from "./events.ts";
-import { readLogLines } from "./frames.ts";
 import type { GpuAccessSetting } from "./gpu-access.ts";
 import { parsePortRange } from "./host-ports.ts";
 import { ContainerLaunch } from "./launch.ts";
+import { ReplicaLogs } from "./logs.ts";
 import { DEFAULT_NETWORK, Network } from "./network.ts";
 import { toObserved } from "./observe.ts";
 import { PerConnection } from "./per-connection.ts";
@@ -61,6 +60,8 @@ export interface DockerDriverOptions {
   readonly apiVersion?: string;
   /** How long nothing may be heard of a pull before it is given up. */
   readonly pullSilenceMs?: number;
+  /** Where the output of replicas is kept beyond their containers, as `<replica>.log`; absent: nowhere. */
+  readonly logDir?: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -76,6 +77,7 @@ export class DockerDriver implements RuntimeDriver {
   readonly #network: Network;
   readonly #images: Images;
   readonly #launch: ContainerLaunch;
+  readonly #logs: ReplicaLogs;
   readonly #closing = new AbortController();
   readonly #tools: SmiTools;
   readonly #warned = new Set<string>();
@@ -103,6 +105,7 @@ export class DockerDriver implements RuntimeDriver {
     this.#engine = engine;
     this.#network = network;
     this.#images = images;
+    this.#logs = new ReplicaLogs({ ...options, client, containers });
     this.#launch = new ContainerLaunch({ ...shared, engine, self, network, images, clock });
   }
 
@@ -125,7 +128,9 @@ export class DockerDriver implements RuntimeDriver {
 
   async start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
     signal.throwIfAborted();
-    return this.#launch.start(spec, observe, signal);
+    const ref = await this.#launch.start(spec, observe, signal);
+    this.#logs.started(ref, spec.replica);
+    return ref;
   }
 
   async pull(image: string, observe: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
@@ -142,6 +147,7 @@ export class DockerDriver implements RuntimeDriver {
     }
     this.#options.logger.debug(fields, "stopping container");
     await this.#containers.stop(found.ref.id, options.graceMs, signal);
+    await this.#logs.drain(found, signal);
     await this.#containers.remove(found.ref.id, signal);
   }
 
@@ -151,10 +157,9 @@ export class DockerDriver implements RuntimeDriver {
     const listed = await this.#containers.list("list containers", { label: [this.#label()] }, signal);
     const found = await Promise.all(listed.map(({ id }) => this.#containers.inspect(id, signal)));
     // One may have gone between the list and the look.
-    return found
-      .filter((one) => one !== undefined)
-      .filter((one) => this.#isOurs(one))
-      .map(toObserved);
+    const ours = found.filter((one) => one !== undefined).filter((one) => this.#isOurs(one));
+    this.#logs.listed(ours);
+    return ours.map(toObserved);
   }
 
   watch(onHint: (hint: Hint) => void, signal: AbortSignal): void {
@@ -164,19 +169,12 @@ export class DockerDriver implements RuntimeDriver {
   }
 
   async *logs(ref: BackendRef, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine, void, undefined> {
-    const ended = this.#untilClosed(signal);
-    try {
-      const found = await this.#containers.inspect(ref.id, ended);
-      if (found === undefined) return;
-      const stream = await this.#openLogs(ref, options, ended);
-      for await (const line of readLogLines(stream, found)) {
-        if (ended.aborted) return;
-        yield line;
-      }
-    } catch (error) {
-      if (ended.aborted || statusOf(error) === 404) return;
-      throw error;
-    }
+    yield* this.#logs.read(ref, options, this.#untilClosed(signal));
+  }
+
+  async forget(replica: string, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted();
+    return this.#logs.forget(replica);
   }
 
   async stats(ref: BackendRef, signal: AbortSignal): Promise<ReplicaStats> {
@@ -198,25 +196,10 @@ export class DockerDriver implements RuntimeDriver {
     }
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closing.abort(new Error("the docker driver is closing"));
+    await this.#logs.close();
     this.#client.close();
-    return Promise.resolve();
-  }
-
-  #openLogs(ref: BackendRef, options: LogOptions, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
-    const task = `read the logs of container ${ref.name}`;
-    const { tail, follow } = options;
-    const query = { stdout: true, stderr: true, tail };
-    if (follow) {
-      return this.#client.open(task, LIMITS.act, signal, (docker, abortSignal) =>
-        docker.getContainer(ref.id).logs({ ...query, follow: true, abortSignal }),
-      );
-    }
-    return this.#client.open(task, LIMITS.act, signal, async (docker, abortSignal) => {
-      const whole = await docker.getContainer(ref.id).logs({ ...query, follow: false, abortSignal });
-      return Readable.from([whole]);
-    });
   }
 
   #warnOnce(message: string, gpu: string, reason: string): void {

@@ -1,8 +1,8 @@
 // One replica process that this very gateway started: its birth, and what is remembered of it until it is stopped.
-import { join } from "node:path";
 import { LABELS, type LaunchSpec } from "../../catalog/launch-spec.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { BackendRef, Gpu, ObservedReplica, ReplicaExit } from "../driver.ts";
+import { logPath } from "../log-file.ts";
 import { cannotLog, openLog } from "./log.ts";
 import { childArgv, childEnv, type Marks } from "./marks.ts";
 import { refId } from "./replicas.ts";
@@ -60,9 +60,4 @@ export function observeChild(child: Child): ObservedReplica {
   const { ref, marks, startedAt, exit } = child;
   if (exit !== undefined) return { ref, labels: marks.labels, state: "exited", startedAt, exit };
   return { ref, labels: marks.labels, state: "running", address: marks.address, startedAt };
-}
-
-/** Where the output of a replica of that name goes. */
-export function logPath(logDir: string, replica: string): string {
-  return join(logDir, `${replica}.log`);
 }

@@ -18,9 +18,10 @@ import type {
   StartPhase,
   StopOptions,
 } from "../driver.ts";
-import { logPath, observeChild, startChild, type Child } from "./child.ts";
+import { canBeLogged, deleteLog, deleteOldLogs, logPath, MAX_LOG_BYTES, rotateInPlace } from "../log-file.ts";
+import { observeChild, startChild, type Child } from "./child.ts";
 import { endGroups } from "./end.ts";
-import { cannotLog, readLog, rotateLog } from "./log.ts";
+import { cannotLog, readLog } from "./log.ts";
 import type { Marks } from "./marks.ts";
 import { findReplicas, isSameStart, pidOf, refId, type ProcessReplica } from "./replicas.ts";
 import { isLive, ProcessTable, TICKS_PER_SECOND } from "./table.ts";
@@ -41,9 +42,7 @@ export interface ProcessDriverOptions {
   readonly procRoot?: string;
 }
 
-const DEFAULT_MAX_LOG_BYTES = 50 * 1024 * 1024;
 const LOOK_EVERY_MS = 1000;
-const REPLICA_NAME = /^[a-z0-9][a-z0-9.-]*$/;
 const NEVER = new AbortController().signal;
 
 /**
@@ -66,6 +65,7 @@ export class ProcessDriver implements RuntimeDriver {
   readonly #watchers = new Set<(hint: Hint) => void>();
   readonly #closing = new AbortController();
   readonly #loop: Loop;
+  #isTidied = false;
 
   constructor(options: ProcessDriverOptions) {
     this.#options = options;
@@ -140,12 +140,11 @@ export class ProcessDriver implements RuntimeDriver {
   }
 
   async *logs(ref: BackendRef, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
-    if (!REPLICA_NAME.test(ref.name)) return;
+    if (!canBeLogged(ref.name)) return;
     const path = logPath(this.#options.logDir, ref.name);
     const reader = { clock: this.#options.clock, isAlive: () => this.#isAlive(ref) };
     const either = AbortSignal.any([signal, this.#closing.signal]);
-    // Both streams share one file, which keeps their lines in order but not apart.
-    for await (const text of readLog(path, options, reader, either)) yield { text, stream: "stdout" };
+    yield* readLog(path, options, reader, either);
   }
 
   async stats(ref: BackendRef, signal: AbortSignal): Promise<ReplicaStats> {
@@ -160,6 +159,11 @@ export class ProcessDriver implements RuntimeDriver {
     return { memoryBytes, cpuSeconds: ticks / TICKS_PER_SECOND };
   }
 
+  async forget(replica: string, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted();
+    return deleteLog(this.#options.logDir, replica);
+  }
+
   async close(): Promise<void> {
     this.#closing.abort(new Error("the process runtime is closing"));
     this.#watchers.clear();
@@ -168,7 +172,7 @@ export class ProcessDriver implements RuntimeDriver {
 
   async #startAlone(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
     signal.throwIfAborted();
-    if (!REPLICA_NAME.test(spec.replica)) {
+    if (!canBeLogged(spec.replica)) {
       throw new AimError("runtime_failed", `"${spec.replica}" is no name for a replica: use a-z, 0-9, "." and "-"`);
     }
     const same = (await this.list(signal)).find((replica) => replica.ref.name === spec.replica);
@@ -259,10 +263,18 @@ export class ProcessDriver implements RuntimeDriver {
       this.#adopted.delete(ref.id);
       this.#hint();
     }
-    const { logDir, maxLogBytes = DEFAULT_MAX_LOG_BYTES } = this.#options;
+    const { logDir, maxLogBytes = MAX_LOG_BYTES } = this.#options;
     const children = [...this.#children.values()].filter((child) => child.exit === undefined);
     const writers = [...this.#adopted.values(), ...children.map((child) => child.ref)];
-    for (const { name } of writers) await rotateLog(logPath(logDir, name), maxLogBytes);
+    for (const { name } of writers) await rotateInPlace(logPath(logDir, name), maxLogBytes);
+    if (!this.#isTidied) await this.#tidy();
+  }
+
+  /** Once per gateway, and here for the logs of all runtimes, since only processes lose theirs for good. */
+  async #tidy(): Promise<void> {
+    const { logDir, clock } = this.#options;
+    this.#isTidied = true;
+    await deleteOldLogs(logDir, new Set((await this.#find()).keys()), clock);
   }
 
   #hint(): void {

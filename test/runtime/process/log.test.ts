@@ -1,9 +1,10 @@
-import { appendFile, mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/lib/clock.ts";
-import { openLog, readLog, rotateLog } from "../../../src/runtime/process/log.ts";
+import { rotateInPlace } from "../../../src/runtime/log-file.ts";
+import { openLog, readLog } from "../../../src/runtime/process/log.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { until } from "../../support/until.ts";
 
@@ -22,9 +23,10 @@ describe("the log of a process replica", () => {
   });
   afterEach(() => rm(dir, { recursive: true }));
 
-  async function tail(count: number): Promise<string[]> {
+  async function tail(count: number, since?: string): Promise<string[]> {
     const lines: string[] = [];
-    for await (const line of readLog(path, { follow: false, tail: count }, reader, never)) lines.push(line);
+    const options = { follow: false, tail: count, ...(since === undefined ? {} : { since }) };
+    for await (const line of readLog(path, options, reader, never)) lines.push(line.text);
     return lines;
   }
 
@@ -68,6 +70,20 @@ describe("the log of a process replica", () => {
       expect(await tail(20_000)).toEqual(lines.slice(-20_000));
     });
 
+    it("is all there is when it has no end", async () => {
+      const lines = numbered(1, 50_000);
+      await writeFile(path, `older\n=== started by aim-engine x\n${lines.join("\n")}\n`);
+      expect(await tail(Infinity)).toEqual(lines);
+    });
+
+    it("is empty when nothing was written since the time asked for, and whole otherwise", async () => {
+      await writeFile(path, "a\nb\n");
+      await utimes(path, 1000, 1000);
+      expect(await tail(9, "1970-01-01T00:16:40Z")).toEqual([]);
+      expect(await tail(9, "1970-01-01T00:16:39.999Z")).toEqual(["a", "b"]);
+      await expect(tail(9, "yesterday")).rejects.toThrow(/"yesterday" is no time/);
+    });
+
     it("never begins with half a line", async () => {
       await writeFile(path, `${"ä".repeat(3000)}\n`.repeat(2000));
       const lines = await tail(100_000);
@@ -80,7 +96,7 @@ describe("the log of a process replica", () => {
     function follow(count: number, signal = never): { readonly lines: string[]; readonly ended: Promise<void> } {
       const lines: string[] = [];
       const read = async () => {
-        for await (const line of readLog(path, { follow: true, tail: count }, reader, signal)) lines.push(line);
+        for await (const line of readLog(path, { follow: true, tail: count }, reader, signal)) lines.push(line.text);
       };
       return { lines, ended: read() };
     }
@@ -112,7 +128,7 @@ describe("the log of a process replica", () => {
       await writeFile(path, `${numbered(1, 100).join("\n")}\n`);
       const { lines, ended } = follow(1);
       await until(() => lines.length > 0);
-      await rotateLog(path, 10);
+      await rotateInPlace(path, 10);
       await appendFile(path, "after\n");
       await until(() => lines.length > 1);
       alive = false;
@@ -122,30 +138,15 @@ describe("the log of a process replica", () => {
   });
 
   describe("rotation", () => {
-    it("leaves a small log alone, and one that is not there", async () => {
-      await rotateLog(path, 10);
-      await writeFile(path, "0123456789");
-      await rotateLog(path, 10);
-      expect(await readFile(path, "utf8")).toBe("0123456789");
-    });
-
-    it("keeps one old copy, and a writer that has the file open goes on at its new end", async () => {
-      const writer = await open(path, "a");
-      await writer.write(`${numbered(1, 5).join("\n")}\n`);
-      await rotateLog(path, 10);
-      await writer.write("line 6\n");
-      await writer.close();
-      expect((await stat(path)).size).toBe(7);
-      expect(await readFile(`${path}.1`, "utf8")).toBe("line 1\nline 2\nline 3\nline 4\nline 5\n");
-    });
-
     it("does not shorten the tail", async () => {
       await writeFile(path, `${numbered(1, 5).join("\n")}\n`);
-      await rotateLog(path, 10);
+      await rotateInPlace(path, 10);
       await appendFile(path, "line 6\n");
-      expect(await tail(3)).toEqual(["line 4", "line 5", "line 6"]);
-      expect(await tail(1)).toEqual(["line 6"]);
-      expect(await tail(100)).toEqual(numbered(1, 6));
+      await rotateInPlace(path, 1);
+      await appendFile(path, "line 7\n");
+      expect(await tail(3)).toEqual(["line 5", "line 6", "line 7"]);
+      expect(await tail(1)).toEqual(["line 7"]);
+      expect(await tail(100)).toEqual(numbered(1, 7));
     });
   });
 });
