@@ -11,16 +11,14 @@ function gpu(usedGib: number | undefined, more: Partial<Gpu> = {}): Gpu {
   return { id: ID, vendor: "amd", product: "MI300X", memoryBytes: 192 * GIB, ...used, ...more };
 }
 
-function leaver(options: { readonly isTaken?: boolean; readonly wasStarted?: boolean } = {}): Replica {
-  const { isTaken = false, wasStarted = true } = options;
+function leaver(options: { readonly isTaken?: boolean } = {}): Replica {
   const identity = {
     ...{ name: "qwen-1", model: "qwen", recipeId: "qwen", recipeHash: "h", profileId: "1_gpu" },
     ...{ runtime: "docker" as const, gpus: [ID], adopted: false },
   };
   const entry = { state: "pending", reason: "", now: 0, wallNow: 0 } as const;
   const replica = new Replica(identity, { recipe: undefined, profile: undefined }, entry);
-  if (wasStarted) replica.ref = { id: "c1", name: "qwen-1" };
-  if (isTaken) replica.failureCause = "gpu_taken";
+  if (options.isTaken) replica.failureCause = "gpu_taken";
   return replica;
 }
 
@@ -122,14 +120,13 @@ describe("a GPU that was given back", () => {
     expect(scene.status(gpu(80))).toBe("foreign");
   });
 
-  it("is not looked at again where its memory cannot be read, or was never used", () => {
+  it("is free at once where its memory cannot be read", () => {
     expect(new Scene().giveBack(gpu(undefined), 0)).toBe(false);
-    expect(new Scene().giveBack(gpu(0.3), 0, leaver({ wasStarted: false }))).toBe(false);
   });
 
   it("because somebody else had taken it is theirs as soon as that is seen", () => {
     const scene = new Scene();
-    expect(scene.giveBack(gpu(undefined), 0, leaver({ isTaken: true, wasStarted: false }))).toBe(true);
+    expect(scene.giveBack(gpu(undefined), 0, leaver({ isTaken: true }))).toBe(true);
     expect(scene.status(gpu(undefined))).toBe("recovering");
     const theirs = gpu(undefined, { foreign: "container other-1" });
     scene.read(theirs, 1);

@@ -58,6 +58,7 @@ class Simulation {
     this.#rig = new Rig({
       recipes: RECIPES,
       gpus: makeGpus(this.#random.upTo(4) + 4),
+      memory: true,
       clock: new FakeClock({ turns: 1 }),
       logger: pino({ level: "error" }, { write: (line: string) => void errors.push(line) }),
       probeMs: 250,
@@ -136,7 +137,9 @@ class Simulation {
     pace.createMs = this.#random.one([0, 10, 100, 2_000]);
     pace.loadMs = this.#random.one([0, 100, 1_000, 20_000, 400_000]);
     pace.stopMs = this.#random.one([0, 100, 5_000]);
-    this.#tell(`pace: create ${pace.createMs}, load ${pace.loadMs}, stop ${pace.stopMs} ms`);
+    pace.releaseMs = this.#random.one([0, 0, 500, 3_000, 30_000, 150_000]);
+    const { createMs, loadMs, stopMs, releaseMs } = pace;
+    this.#tell(`pace: create ${createMs}, load ${loadMs}, stop ${stopMs}, memory back ${releaseMs} ms`);
   }
 
   #crash(): void {
@@ -252,7 +255,7 @@ class Simulation {
     world.outage = undefined;
     world.startFaults.length = 0;
     world.stopFaults.length = 0;
-    Object.assign(world.pace, { createMs: 100, loadMs: 1_000, stopMs: 200 });
+    Object.assign(world.pace, { createMs: 100, loadMs: 1_000, stopMs: 200, releaseMs: 0 });
     for (const name of world.containers.keys())
       if (world.containers.get(name)?.state === "unresponsive") world.set(name, "running");
     for (let passed = 0; passed < CALM_MS; passed += 30_000) await this.#pass(30_000);

@@ -4,11 +4,13 @@ import { AimError } from "../../src/errors.ts";
 import { sleep } from "../../src/lib/clock.ts";
 import type {
   BackendRef,
+  Check,
   Gpu,
   Hint,
   LogLine,
   LogOptions,
   ObservedReplica,
+  PullProgress,
   ReplicaStats,
   RuntimeDriver,
   StartPhase,
@@ -52,7 +54,7 @@ export class FakeDriver implements RuntimeDriver {
 
   async inventory(): Promise<readonly Gpu[]> {
     await this.#answer();
-    return this.#world.gpus;
+    return this.#world.inventory();
   }
 
   async start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
@@ -98,8 +100,9 @@ export class FakeDriver implements RuntimeDriver {
   }
 
   async *logs(ref: BackendRef, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
-    const container = this.#mine().find((one) => one.ref.id === ref.id && one.ref.name === ref.name);
-    if (container === undefined) return;
+    const live = this.#mine().find((one) => one.ref.id === ref.id);
+    const container = live ?? this.#world.past.get(ref.id);
+    if (container?.ref.name !== ref.name) return;
     const first = options.tail === 0 ? container.lines.length : Math.max(0, container.lines.length - options.tail);
     for (let next = first; !signal.aborted && !this.#isDead;) {
       const text = container.lines[next];
@@ -116,6 +119,23 @@ export class FakeDriver implements RuntimeDriver {
     if (!this.#mine().some((one) => one.ref.id === ref.id))
       throw new AimError("replica_not_found", `${ref.name} is gone`);
     return { memoryBytes: 64 * 2 ** 20, cpuSeconds: 1 };
+  }
+
+  async pull(image: string, observe: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
+    await this.#answer();
+    await this.#world.onPull(image, observe, signal);
+  }
+
+  async forget(replica: string): Promise<boolean> {
+    await this.#answer();
+    const kept = [...this.#world.past.values()].filter((one) => one.ref.name === replica);
+    for (const { ref } of kept) this.#world.past.delete(ref.id);
+    return kept.length > 0;
+  }
+
+  async examine(): Promise<readonly Check[]> {
+    await this.#answer();
+    return this.#world.checks;
   }
 
   async close(): Promise<void> {}

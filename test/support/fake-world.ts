@@ -3,12 +3,22 @@
 import { createServer, type Server } from "node:http";
 import { LABELS, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
 import { systemClock, type Clock } from "../../src/lib/clock.ts";
-import type { BackendRef, Gpu, Hint, ObservedReplica, ReplicaExit } from "../../src/runtime/driver.ts";
+import type {
+  BackendRef,
+  Check,
+  Gpu,
+  Hint,
+  ObservedReplica,
+  PullProgress,
+  ReplicaExit,
+} from "../../src/runtime/driver.ts";
 import { FakeDriver } from "./fake-driver.ts";
 
 export interface WorldOptions {
   readonly clock?: Clock;
   readonly gpus?: readonly Gpu[];
+  /** Show how much of each GPU's memory is in use; what a replica leaves stays in use for `pace.releaseMs`. */
+  readonly memory?: boolean;
   /** Give each replica a real HTTP server, for the driver contract. */
   readonly serve?: boolean;
 }
@@ -18,6 +28,8 @@ export interface Pace {
   createMs: number;
   loadMs: number;
   stopMs: number;
+  /** From the end of a replica until the memory of its GPUs is free. */
+  releaseMs: number;
   /** Between two looks of those who follow a log. */
   logMs: number;
 }
@@ -41,8 +53,13 @@ export class FakeWorld {
   /** As the next inventory shows them. */
   gpus: readonly Gpu[];
   readonly serve: boolean;
-  readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200, logMs: 20 };
+  readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200, releaseMs: 0, logMs: 20 };
+  readonly #hasMemory: boolean;
+  /** Until when the memory of a GPU stays in use after its replica has ended. */
+  readonly #dirty = new Map<string, number>();
   readonly containers = new Map<string, FakeContainer>();
+  /** Those that are gone, by id: their output is kept. */
+  readonly past = new Map<string, FakeContainer>();
   /** Names of replicas in the order of their starts. */
   readonly starts: string[] = [];
   /** What must never happen, as sentences. */
@@ -53,6 +70,11 @@ export class FakeWorld {
   readonly condemned = new Set<string>();
   /** Called with each start that a driver is asked for, whatever becomes of it. */
   onAttempt: (spec: LaunchSpec) => void = () => {};
+  /** What a pull does; nothing, at once, unless a test says otherwise. */
+  onPull: (image: string, observe: (progress: PullProgress) => void, signal: AbortSignal) => Promise<void> =
+    async () => {};
+  /** What the driver finds when it examines its machine. */
+  checks: readonly Check[] = [];
   /** Called when a container runs and its driver has not said so yet. */
   onRunning: (container: FakeContainer) => void = () => {};
   /** While set, every call of a driver is rejected with it. */
@@ -67,6 +89,7 @@ export class FakeWorld {
   constructor(options: WorldOptions = {}) {
     this.clock = options.clock ?? systemClock;
     this.gpus = options.gpus ?? [];
+    this.#hasMemory = options.memory ?? false;
     this.serve = options.serve ?? false;
   }
 
@@ -81,6 +104,11 @@ export class FakeWorld {
 
   hint(hint: Hint = { kind: "changed" }): void {
     for (const watcher of this.#watchers) watcher(hint);
+  }
+
+  inventory(): readonly Gpu[] {
+    if (!this.#hasMemory) return this.gpus;
+    return this.gpus.map((gpu) => ({ ...gpu, usedBytes: gpu.memoryBytes * this.#share(gpu.id) }));
   }
 
   /** As if so much of a GPU's memory were in use now. */
@@ -126,6 +154,7 @@ export class FakeWorld {
     const container = this.containers.get(name);
     if (container === undefined) return;
     this.containers.delete(name);
+    this.past.set(container.ref.id, container);
     this.condemned.delete(name);
     this.#end(container);
   }
@@ -157,14 +186,27 @@ export class FakeWorld {
   #end(container: FakeContainer): void {
     container.server?.closeAllConnections();
     container.server?.close();
+    for (const gpu of container.spec.gpus) this.#dirty.set(gpu, this.clock.now() + this.pace.releaseMs);
     container.ended.abort(new Error(`${container.ref.name} has ended`));
     this.hint();
   }
 
+  #share(gpu: string): number {
+    const isUsed = [...this.containers.values()].some((one) => isAlive(one) && one.spec.gpus.includes(gpu));
+    if (isUsed) return 0.9;
+    return this.#isDirty(gpu) ? 0.5 : 0.001;
+  }
+
+  #isDirty(gpu: string): boolean {
+    return this.#hasMemory && (this.#dirty.get(gpu) ?? 0) > this.clock.now();
+  }
+
   #noteDoubleUse(spec: LaunchSpec): void {
+    const dirty = spec.gpus.filter((gpu) => this.#isDirty(gpu));
+    if (dirty.length > 0)
+      this.violations.push(`${spec.replica} was started on ${dirty.join(", ")}, still full of another`);
     for (const other of this.containers.values()) {
-      const holds = other.state === "running" || other.state === "unresponsive";
-      if (!holds || other.ref.name === spec.replica) continue;
+      if (!isAlive(other) || other.ref.name === spec.replica) continue;
       const shared = spec.gpus.filter((gpu) => other.spec.gpus.includes(gpu));
       if (shared.length > 0)
         this.violations.push(`${spec.replica} and ${other.ref.name} both hold ${shared.join(", ")}`);
@@ -187,4 +229,9 @@ export class FakeWorld {
     container.address = new URL(`http://127.0.0.1:${bound.port}`);
     container.server = server;
   }
+}
+
+/** It holds what it was given. */
+function isAlive({ state }: FakeContainer): boolean {
+  return state === "running" || state === "unresponsive";
 }
