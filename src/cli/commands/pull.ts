@@ -60,7 +60,8 @@ function progressOf(io: Io, { clock }: Session) {
   const began = clock.now();
   return {
     step(pulled: PullProgressAnswer) {
-      const text = [pulled.image, "pulling", pullSummary(pulled)].filter((part) => part !== "").join("  ");
+      const summary = pullSummary(pulled);
+      const text = `${pulled.image}  pulling${summary === "" ? "" : `: ${summary}`}`;
       const elapsed = formatSeconds(clock.now() - began);
       progress.show([{ key: "", phase: "pulling", text, elapsed, details: pullBars(pulled, io.stderr.columns) }]);
     },
