@@ -27,13 +27,13 @@ const DEVICES = "px";
 const ONE_DEVICE = "spx";
 
 /** Whether a GPU is one that the recipe asks for, by product, architecture, partition and memory. */
-export function matchesHardware(recipe: HardwareNeed, gpu: GpuTraits | string): boolean {
-  return whyUnsuitable(recipe, typeof gpu === "string" ? { product: gpu } : gpu) === undefined;
+export function matchesHardware(recipe: HardwareNeed, gpu: GpuTraits): boolean {
+  return whyUnsuitable(recipe, gpu) === undefined;
 }
 
 /** GPUs with the same one are alike: they can serve one replica together. */
-export function likenessOf({ product, partition, memoryBytes }: GpuTraits): string {
-  return JSON.stringify([product, partition, memoryBytes === undefined ? undefined : Math.round(memoryBytes / GIB)]);
+export function likenessOf({ product, arch, partition, memoryBytes }: GpuTraits): string {
+  return JSON.stringify([product, arch, partition, memoryBytes && Math.round(memoryBytes / GIB)]);
 }
 
 /** The suitable GPUs of one kind: those of one replica have to be alike. */

@@ -34,11 +34,15 @@ export function whyNeverMounted({ source, target }: Mount): string | undefined {
   if (climbs(source) || climbs(target)) return 'a path with ".." could lead anywhere; write where it leads';
   if (TAKEN_TARGETS.includes(target) || TAKEN_TREES.some((tree) => isWithin(target, tree)))
     return `nothing can be mounted at ${target}: what a container has there is the runtime's to decide`;
-  const socket = DOCKER_SOCKETS.find((path) => isWithin(path, source));
-  if (socket === undefined) return undefined;
-  return source === socket
-    ? "Docker's socket is never given to a replica: whoever has it has the machine"
-    : `${source} holds Docker's socket, which is never given to a replica; mount a folder below it`;
+  return whySocket(source, DOCKER_SOCKETS);
+}
+
+/** Why a source cannot be mounted, where it is one of Docker's sockets or holds one; undefined when it does not. */
+export function whySocket(source: string, sockets: readonly string[]): string | undefined {
+  if (sockets.includes(source)) return "Docker's socket is never given to a replica: whoever has it has the machine";
+  return sockets.some((path) => isWithin(path, source))
+    ? `${source} holds Docker's socket, which is never given to a replica; mount a folder below it`
+    : undefined;
 }
 
 /** Whether a path is a folder or lies below it; both plain and absolute, and a path that climbs is nowhere. */

@@ -1,6 +1,6 @@
 // What recipes may ask for beyond GPUs, memory and a command: decided by config.yaml, which is the operator's alone.
 import { namesOf } from "./image.ts";
-import { formatMount, isVolume, isWithin, plainPath } from "./mount.ts";
+import { formatMount, isVolume, isWithin, plainPath, whySocket } from "./mount.ts";
 import type { Mount, Recipe } from "./recipe.ts";
 import type { Finding } from "../lib/yaml-source.ts";
 
@@ -13,6 +13,8 @@ export interface Policy {
   readonly registries?: readonly string[] | undefined;
   /** Where images without a registry of their own come from, which is part of their names. */
   readonly registry?: string | undefined;
+  /** Docker's own, where it is not at its usual place: nothing gives it away. */
+  readonly dockerSocket?: string | undefined;
 }
 
 /** Nothing beyond the usual, from anywhere. */
@@ -25,6 +27,8 @@ export function checkPolicy(recipe: Recipe, policy: Policy): Finding[] {
     message: `recipe ${recipe.id} ${asks}; allow it with policy.${remedy} in config.yaml`,
   });
   const mounts = recipe.mounts.flatMap((mount, index) => {
+    const why = policy.dockerSocket && whySocket(mount.source, [plainPath(policy.dockerSocket)]);
+    if (why) return [{ path: ["mounts", index], message: why }];
     if (policy.mounts.some((entry) => allowsMount(entry, mount))) return [];
     const canRead = policy.mounts.some((entry) => allowsMount(entry, { ...mount, readOnly: true }));
     const asks = canRead

@@ -15,11 +15,11 @@ describe("hardware", () => {
     ["RX 7900 XTX", "AMD Radeon RX 7900", false],
     ["AMD", "AMD Instinct MI300X", false],
   ])("%s suits %s: %s", (wanted, product, expected) => {
-    expect(matchesHardware({ hardware: [wanted] }, product)).toBe(expected);
+    expect(matchesHardware({ hardware: [wanted] }, { product })).toBe(expected);
   });
 
   it("any suits a recipe that names none", () => {
-    expect(matchesHardware({ hardware: [] }, "whatever")).toBe(true);
+    expect(matchesHardware({ hardware: [] }, { product: "whatever" })).toBe(true);
   });
 
   it.each([

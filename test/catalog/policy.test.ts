@@ -53,6 +53,12 @@ describe("mounts", () => {
     expect(messages(mount(source, mode), { mounts }).length === 0).toBe(expected);
   });
 
+  it.each(["/srv", "/srv/run", "/srv/run/docker.sock"])("of %s never give Docker's socket away", (source) => {
+    const policy = { mounts: ["/"], dockerSocket: "/srv/run/docker.sock" };
+    expect(messages(mount(source), policy)).toEqual([expect.stringContaining("Docker's socket")]);
+    expect(messages(mount("/srv/models"), policy)).toEqual([]);
+  });
+
   it("that are refused say what would allow them", () => {
     expect(messages(mount("/srv/models"))).toEqual([
       "recipe x mounts /srv/models; allow it with policy.mounts: [/srv/models] in config.yaml",
