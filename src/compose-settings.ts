@@ -37,8 +37,8 @@ export function controlSettings(config: Config): ControlPlaneSettings {
   };
 }
 
-export function catalogOptions({ policy, registry }: Config): CatalogOptions {
-  return { policy: { ...policy, registry } };
+export function catalogOptions({ policy, registry, docker }: Config): CatalogOptions {
+  return { policy: { ...policy, registry, dockerSocket: docker.socket } };
 }
 
 export function gatewaySettings(config: Config): GatewaySettings {
