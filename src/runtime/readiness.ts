@@ -3,6 +3,7 @@ import { Agent } from "undici";
 import type { Readiness } from "../catalog/launch-spec.ts";
 import { AimError, codeOf, messageOf } from "../errors.ts";
 import { deadline, sleep, type Clock } from "../lib/clock.ts";
+import { parseEngineLoad, type EngineLoad } from "./engine-load.ts";
 
 /** `final`: asking again will not help, since whoever answers there is not the replica that was started. */
 export type ProbeResult =
@@ -12,6 +13,13 @@ export type ProbeResult =
 export interface ReadinessProbe {
   /** Asks once. Never rejects for what the replica does; rejects with the signal's reason when that aborts. */
   isReady(address: URL, readiness: Readiness, signal: AbortSignal): Promise<ProbeResult>;
+  /**
+   * Whether one token comes within half a minute, or at least an answer: false when none does, or the server says that its
+   * engine is dead. Rejects with the signal's reason when that aborts.
+   */
+  generates(address: URL, model: string, signal: AbortSignal): Promise<boolean>;
+  /** What its engine has to do; undefined when it does not tell. Rejects with the signal's reason when that aborts. */
+  load(address: URL, signal: AbortSignal): Promise<EngineLoad | undefined>;
   close(): Promise<void>;
 }
 
@@ -26,7 +34,9 @@ const READY: ProbeResult = { ready: true };
 const PROBE_TIMEOUT_MS = 10_000;
 /** The first request may compile kernels, and cutting it short would make it start over. */
 const WARM_UP_TIMEOUT_MS = 60_000;
-const MAX_BODY_BYTES = 1024 * 1024;
+/** Beyond that, an engine that has been of use before is taken for dead. */
+const CANARY_TIMEOUT_MS = 30_000;
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
 const QUOTE_LENGTH = 200;
 
 interface Answer {
@@ -45,13 +55,38 @@ type Ask = (question: Question) => Promise<Answer>;
 /** A probe with connections of its own: each question gets a fresh one, so a stuck socket cannot hide a healthy server. */
 export function createReadinessProbe(deps: { readonly clock: Clock }): ReadinessProbe {
   const agent = new Agent({ pipelining: 0, headersTimeout: 0, bodyTimeout: 0 });
+  const askAt =
+    (address: URL, signal: AbortSignal): Ask =>
+    (question) =>
+      askOne(agent, deps.clock, { ...question, address, signal });
   return {
     async isReady(address, readiness, signal) {
       try {
-        return await examine((question) => askOne(agent, deps.clock, { ...question, address, signal }), readiness);
+        return await examine(askAt(address, signal), readiness);
       } catch (error) {
         signal.throwIfAborted();
         return { ready: false, reason: describeFailure(error) };
+      }
+    },
+    async generates(address, model, signal) {
+      try {
+        const answer = await askForToken(askAt(address, signal), model, CANARY_TIMEOUT_MS);
+        // A refusal comes from a server that is at work; what it has no words for is not its engine's fault.
+        return answer === undefined || answer.status < 500;
+      } catch {
+        // No answer at all is the answer that was asked for.
+        signal.throwIfAborted();
+        return false;
+      }
+    },
+    async load(address, signal) {
+      try {
+        const answer = await askAt(address, signal)({ path: "/metrics" });
+        return answer.status === 200 ? parseEngineLoad(answer.body) : undefined;
+      } catch {
+        // Metrics are a courtesy: without them nothing is known, which is not a fault.
+        signal.throwIfAborted();
+        return undefined;
       }
     },
     close: () => agent.destroy(),
@@ -90,17 +125,22 @@ async function examine(ask: Ask, readiness: Readiness): Promise<ProbeResult> {
 
 /** One token. A server with neither route (an embedding model) has nothing to warm up. */
 async function warmUp(ask: Ask, model: string): Promise<ProbeResult> {
+  const answer = await askForToken(ask, model, WARM_UP_TIMEOUT_MS);
+  return answer === undefined || answer.status === 200 ? READY : notOk(answer.path, answer);
+}
+
+/** The answer of the first of the routes that is there; undefined when there is none. */
+async function askForToken(ask: Ask, model: string, timeoutMs: number): Promise<(Answer & Question) | undefined> {
   const common = { model, max_tokens: 1, temperature: 0 };
   const attempts: readonly Question[] = [
     { path: "/v1/completions", post: { ...common, prompt: "Hi" } },
     { path: "/v1/chat/completions", post: { ...common, messages: [{ role: "user", content: "Hi" }] } },
   ];
   for (const attempt of attempts) {
-    const answer = await ask({ ...attempt, timeoutMs: WARM_UP_TIMEOUT_MS });
-    if (answer.status === 200) return READY;
-    if (answer.status !== 404) return notOk(attempt.path, answer);
+    const answer = await ask({ ...attempt, timeoutMs });
+    if (answer.status !== 404) return { ...attempt, ...answer };
   }
-  return READY;
+  return undefined;
 }
 
 async function askOne(
