@@ -1,4 +1,5 @@
-// What went wrong lately, per recipe, and how long to leave it alone: 10 s doubling to 300 s, forgotten after 10 min of running.
+// What went wrong lately, per recipe, and how long to leave it alone: 10 s doubling to 300 s, and never more than three failures
+// within 10 min; forgotten after 10 min of running.
 import { AimError, type ErrorCode } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 
@@ -23,6 +24,8 @@ export type NewFailure = Pick<StartFailure, "cause" | "message" | "advice" | "la
 export interface ReplicaFailure extends NewFailure {
   /** `false` for ends that are no fault of the recipe: removed by hand, runtime gone. */
   readonly counts: boolean;
+  /** It may well go better elsewhere: nothing is gained by waiting. */
+  readonly retryAtOnce?: true;
   /** What its waiters are told; `model_start_failed` when absent. */
   readonly code?: ErrorCode;
 }
@@ -41,6 +44,11 @@ export function shuttingDown(): AimError {
 
 const FIRST_MS = 10_000;
 const MOST_MS = 300_000;
+/** Requests never cause more starts that fail than so many in so long, however short the pauses are. */
+const MOST_FAILURES = 3;
+const WINDOW_MS = 600_000;
+/** Between two tries elsewhere; the first one is at once. */
+const ELSEWHERE_MS = 1_000;
 /** A replica that served this long was not part of a crash loop, nor is a failure this long after the last one. */
 const FORGIVEN_AFTER_MS = 600_000;
 
@@ -48,6 +56,10 @@ export class Failures {
   readonly #clock: Clock;
   readonly #byRecipe = new Map<string, StartFailure>();
   readonly #overcome = new Set<string>();
+  /** When each of the last failures that counted happened, by recipe. */
+  readonly #times = new Map<string, readonly number[]>();
+  /** When a start was last sent elsewhere, by recipe. */
+  readonly #sentElsewhere = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -56,7 +68,8 @@ export class Failures {
   /** Returns until when new starts for requests are kept back. */
   note(recipeId: string, failure: ReplicaFailure, afterReadyMs?: number): number {
     if (failure.counts) return this.record(recipeId, failure, afterReadyMs).until;
-    return afterReadyMs === undefined ? this.#pause(recipeId, failure) : this.#clock.now();
+    if (afterReadyMs !== undefined) return this.#clock.now();
+    return failure.retryAtOnce ? this.#sendElsewhere(recipeId, failure) : this.#pause(recipeId, failure, FIRST_MS);
   }
 
   /** A start that failed, or (`afterReadyMs`) a replica that died by itself after serving that long. */
@@ -67,24 +80,44 @@ export class Failures {
     // One that had been ready may be restarted at once the first time: it did work.
     const steps = afterReadyMs === undefined ? count - 1 : count - 2;
     const delayMs = steps < 0 ? 0 : Math.min(FIRST_MS * 2 ** steps, MOST_MS);
-    const entry: StartFailure = { ...failure, count, until: this.#clock.now() + delayMs };
+    const now = this.#clock.now();
+    const until = Math.max(now + delayMs, this.#windowOpensAt(recipeId, count));
+    const entry: StartFailure = { ...failure, count, until };
     this.#byRecipe.set(recipeId, entry);
     this.#overcome.delete(recipeId);
     return entry;
   }
 
+  /** Notes one more failure; returns when the next start may follow it. */
+  #windowOpensAt(recipeId: string, count: number): number {
+    const now = this.#clock.now();
+    const before = count === 1 ? [] : (this.#times.get(recipeId) ?? []);
+    const times = [...before, now].slice(-MOST_FAILURES);
+    this.#times.set(recipeId, times);
+    return times.length < MOST_FAILURES ? now : (times[0] ?? now) + WINDOW_MS;
+  }
+
   /** No fault of the recipe, but to try again at once would fail again at once. */
-  #pause(recipeId: string, failure: NewFailure): number {
+  #pause(recipeId: string, failure: NewFailure, delayMs: number): number {
     const before = this.#byRecipe.get(recipeId);
-    const until = Math.max(before?.until ?? 0, this.#clock.now() + FIRST_MS);
+    const until = Math.max(before?.until ?? 0, this.#clock.now() + delayMs);
     this.#byRecipe.set(recipeId, { ...failure, count: before?.count ?? 0, until });
     this.#overcome.delete(recipeId);
     return until;
   }
 
+  /** At once, unless that was just tried: then after a breath, so that two who compete do not spin. */
+  #sendElsewhere(recipeId: string, failure: NewFailure): number {
+    const now = this.#clock.now();
+    const isAgain = now - (this.#sentElsewhere.get(recipeId) ?? -Infinity) < FIRST_MS;
+    this.#sentElsewhere.set(recipeId, now);
+    return isAgain ? this.#pause(recipeId, failure, ELSEWHERE_MS) : now;
+  }
+
   /** An operator's launch tries again at once. */
   forgive(recipeId: string): void {
     this.#byRecipe.delete(recipeId);
+    this.#times.delete(recipeId);
   }
 
   /** A start succeeded: the failure is history, but still counts towards the next pause. */

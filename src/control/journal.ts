@@ -69,6 +69,13 @@ export class Journal {
     );
   }
 
+  /** A process of it was killed for memory; whether it still serves is being looked into. */
+  memoryShort(replica: Replica): void {
+    const { name, model, state } = replica;
+    this.#logger.warn({ replica: name, model, state }, "a process of a replica was killed for memory");
+    this.#publish(replica, "replica:out-of-memory", `${name}: one of its processes was killed for memory`);
+  }
+
   /** A decision about demand that led to no replica. */
   refused(model: string, reason: string): void {
     this.#logger.warn({ model, reason }, "demand cannot be met");

@@ -1,36 +1,46 @@
 // Carries out one start: asks the driver, follows the phases, waits until the replica answers. Ends in `ready` or `failed`,
-// or, when its signal aborts, in whatever state somebody else decided on.
+// or, when its signal aborts, in whatever state somebody else decided on. Also brings about the end of those that broke later.
 import { toLaunchSpec, type LaunchDefaults, type LaunchSpec, type Readiness } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
-import { AimError, isAimError, messageOf } from "../errors.ts";
-import { deadline, type Clock } from "../lib/clock.ts";
-import { formatDuration } from "../lib/units.ts";
-import type { ReplicaExit, RuntimeDriver, StartPhase } from "../runtime/driver.ts";
+import { AimError } from "../errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { PullProgress, ReplicaExit, RuntimeDriver, StartPhase } from "../runtime/driver.ts";
 import type { Estimates } from "./estimates.ts";
-import type { ReplicaFailure } from "./failures.ts";
+import type { Diagnosis, End } from "./failure-words.ts";
 import type { Fleet } from "./fleet.ts";
+import type { Journal } from "./journal.ts";
+import { followLoad, type LoadLogDeps } from "./load-log.ts";
+import type { LoadStep } from "./phases.ts";
+import { postMortem, type PostMortemDeps } from "./post-mortem.ts";
 import type { Replica } from "./replica.ts";
+import { gpuKindOf } from "./gpu-kind.ts";
+import { StartLimit } from "./start-limit.ts";
 
 export interface LauncherDeps {
   readonly clock: Clock;
   readonly fleet: Fleet;
+  readonly journal: Journal;
   readonly drivers: ReadonlyMap<RuntimeName, RuntimeDriver>;
   readonly installation: string;
   readonly defaults: LaunchDefaults;
   readonly estimates: Estimates;
   /** Resolves when the replica answers as it should; rejects when the signal aborts. */
   awaitReady(address: URL, readiness: Readiness, signal: AbortSignal): Promise<void>;
-  /** What a log line says about the progress of the load, in a few words. */
-  parseProgress(line: string): { readonly text: string } | undefined;
-  diagnose(lines: readonly string[], exit: ReplicaExit | undefined): { readonly code: string; readonly advice: string };
+  /** Whether its engine still generates; resolves within half a minute, and rejects when the signal aborts. */
+  generates(address: URL, model: string, signal: AbortSignal): Promise<boolean>;
+  /** What a log line says about the progress of the load. */
+  parseProgress(line: string): LoadStep | undefined;
+  diagnose(lines: readonly string[], exit: ReplicaExit | undefined): Diagnosis;
 }
 
-const LAST_LINES = 50;
-/** Looking at the logs of the dead must not keep the living waiting. */
-const POST_MORTEM_MS = 700;
+/** An end this soon after a process was killed for memory has that cause, though the runtime may not know. */
+const MEMORY_HINT_MS = 60_000;
 
 export class Launcher {
   readonly #deps: LauncherDeps;
+  readonly #closing = new AbortController();
+  /** When a process of it was last killed for memory. */
+  readonly #memoryHints = new WeakMap<Replica, number>();
 
   constructor(deps: LauncherDeps) {
     this.#deps = deps;
@@ -40,162 +50,160 @@ export class Launcher {
   async launch(replica: Replica, signal: AbortSignal): Promise<void> {
     try {
       const spec = this.#specOf(replica);
+      replica.image = spec.image;
       await this.#bringUp(replica, spec.readiness, signal, async (limit) => {
-        await this.#driver(replica).start(spec, (phase) => this.#onPhase(replica, phase), limit);
+        await this.#driver(replica).start(spec, (phase) => this.#onPhase(replica, phase, limit), limit.signal);
         await this.#load(replica, spec.readiness, limit);
       });
-      if (replica.state === "ready")
-        this.#deps.estimates.record(replica.identity.recipeId, this.#deps.clock.now() - replica.createdAt);
+      if (replica.state === "ready") this.#deps.estimates.record(replica);
     } catch (error) {
-      if (!signal.aborted) await this.#fail(replica, error);
+      if (!signal.aborted) await this.#fail(replica, startFailed(error));
     }
   }
 
   /** loading → ready, for a replica that was found running. */
   async resume(replica: Replica, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
     try {
       const readiness = this.#readinessOf(replica);
+      const ranMs = Math.max(0, clock.wallNow() - replica.startedAtWall);
+      replica.progress.onRunning(clock.now(), clock.now() - ranMs);
       await this.#bringUp(replica, readiness, signal, (limit) => this.#load(replica, readiness, limit));
     } catch (error) {
-      if (!signal.aborted) await this.#fail(replica, error);
+      if (!signal.aborted) await this.#fail(replica, startFailed(error));
     }
   }
 
   /** It ended, or vanished, although nobody of us ended it. */
-  async died(replica: Replica, exit: ReplicaExit | undefined): Promise<void> {
+  async died(
+    replica: Replica,
+    exit: ReplicaExit | undefined,
+    { afterOutage }: { readonly afterOutage: boolean } = { afterOutage: false },
+  ): Promise<void> {
     if (replica.state === "ready") this.#deps.fleet.setResponsive(replica, "it has ended");
-    await this.#fail(replica, exit);
+    if (exit === undefined) return this.#fail(replica, { kind: "vanished", afterOutage });
+    const ranShort = this.#deps.clock.now() - (this.#memoryHints.get(replica) ?? -Infinity) < MEMORY_HINT_MS;
+    const outOfMemory = exit.outOfMemory || ranShort;
+    await this.#fail(replica, { kind: "exited", exit: { ...exit, outOfMemory }, afterOutage });
+  }
+
+  /** Its engine has work and does none: it is replaced. */
+  async stalled(replica: Replica, silentMs: number): Promise<void> {
+    if (replica.state === "ready") this.#deps.fleet.setResponsive(replica, "its engine makes no progress");
+    await this.#fail(replica, { kind: "stalled", silentMs });
+  }
+
+  /** A process of it was killed for memory: it is replaced unless it still generates. */
+  async suspectMemory(replica: Replica): Promise<void> {
+    const { clock, journal } = this.#deps;
+    const { address } = replica;
+    this.#memoryHints.set(replica, clock.now());
+    journal.memoryShort(replica);
+    // One that loads is watched by its start; one that leaves is taken down anyway.
+    if (replica.state !== "ready" || address === undefined) return;
+    const answers = await this.#deps.generates(address, replica.model, this.#closing.signal).catch(() => undefined);
+    if (answers !== false || replica.state !== "ready") return;
+    this.#deps.fleet.setResponsive(replica, "it ran out of memory and does not answer");
+    await this.#fail(replica, { kind: "maimed" });
+  }
+
+  /** Ends the questions that are being asked. */
+  close(): void {
+    this.#closing.abort(new Error("the gateway is shutting down"));
   }
 
   /** Does the work, within the time that a start may take; then the replica is ready. */
   async #bringUp(
     replica: Replica,
-    readiness: Readiness,
+    { timeoutMs }: Readiness,
     signal: AbortSignal,
-    work: (limit: AbortSignal) => Promise<void>,
+    work: (limit: StartLimit) => Promise<void>,
   ): Promise<void> {
     const { clock, fleet } = this.#deps;
-    const tooLate = () =>
-      new AimError(
-        "model_start_timeout",
-        `${replica.model} was not ready after ${formatDuration(readiness.timeoutMs)} (last seen: ${replica.reason})`,
-      );
-    const limit = deadline(clock, readiness.timeoutMs, tooLate, signal);
+    const { model, progress } = replica;
+    const limit = new StartLimit(clock, { model, progress, timeoutMs }, signal);
     try {
-      await work(limit.signal);
+      await work(limit);
     } catch (error) {
       // Being late is the cause, whatever words the runtime finds for having been interrupted.
       limit.signal.throwIfAborted();
       throw error;
     } finally {
       limit.done();
+      progress.end(clock.now());
     }
     // It may have been stopped or have died in this very moment, before the signal says so.
     if (replica.state === "loading") fleet.ready(replica);
   }
 
-  async #load(replica: Replica, readiness: Readiness, signal: AbortSignal): Promise<void> {
-    const { address } = replica;
-    if (address === undefined) throw new AimError("runtime_failed", `the runtime gave no address for ${replica.name}`);
+  async #load(replica: Replica, readiness: Readiness, limit: StartLimit): Promise<void> {
+    const { address, ref } = replica;
+    if (address === undefined || ref === undefined)
+      throw new AimError("runtime_failed", `the runtime gave no address for ${replica.name}`);
     const following = new AbortController();
-    const progress = this.#followProgress(replica, AbortSignal.any([signal, following.signal]));
+    const ends = AbortSignal.any([limit.signal, following.signal]);
+    const followed = followLoad(this.#loadLog(replica, limit), ref, ends);
     try {
-      await this.#deps.awaitReady(address, readiness, signal);
+      await this.#deps.awaitReady(address, readiness, limit.signal);
     } finally {
       following.abort(new Error("the load has ended"));
-      await progress;
+      await followed;
     }
   }
 
-  /** Progress is for display: whatever goes wrong with it, the load goes on. */
-  async #followProgress(replica: Replica, signal: AbortSignal): Promise<void> {
-    const { ref } = replica;
-    if (ref === undefined) return;
-    try {
-      for await (const line of this.#driver(replica).logs(ref, { follow: true, tail: LAST_LINES }, signal)) {
-        const progress = this.#deps.parseProgress(line.text);
-        if (progress !== undefined && replica.isStarting) this.#deps.fleet.describe(replica, progress.text);
-      }
-    } catch {
-      // Without log lines the waiting comments say less; nothing else depends on them.
-    }
+  #loadLog(replica: Replica, limit: StartLimit): LoadLogDeps {
+    const { clock, fleet } = this.#deps;
+    const { progress } = replica;
+    const parseProgress = (line: string) => this.#deps.parseProgress(line);
+    const onNews = () => {
+      limit.look();
+      if (replica.isStarting) fleet.describe(replica, progress.text);
+    };
+    return { clock, driver: this.#driver(replica), progress, parseProgress, onNews };
   }
 
-  #onPhase(replica: Replica, phase: StartPhase): void {
-    const { fleet } = this.#deps;
+  #onPhase(replica: Replica, phase: StartPhase, limit: StartLimit): void {
+    const { fleet, clock } = this.#deps;
+    const now = clock.now();
     // Whoever has to take it down needs to know what runs, even when the stop came first.
     if (phase.kind === "started" && replica.state !== "gone") fleet.located(replica, phase.ref, phase.address);
     if (!replica.isStarting) return;
     switch (phase.kind) {
       case "pulling":
+        replica.progress.onPull(phase, now);
         fleet.advance(replica, "pulling", "pulling the image");
-        return fleet.describe(replica, describePull(phase));
+        fleet.describe(replica, describePull(phase));
+        break;
       case "creating":
-        return fleet.advance(replica, "starting", "starting the engine");
+        replica.progress.onStarting(now);
+        fleet.advance(replica, "starting", "starting the engine");
+        break;
       case "started":
+        replica.progress.onRunning(now);
         if (replica.state !== "loading") fleet.advance(replica, "starting", "starting the engine");
-        return fleet.advance(replica, "loading", "loading the model");
+        fleet.advance(replica, "loading", "loading the model");
     }
+    limit.look();
   }
 
-  async #fail(replica: Replica, cause: unknown): Promise<void> {
-    // Whatever goes wrong with finding out why, the replica has failed, and its place has to become free.
-    const failure = await this.#postMortem(replica, cause).catch((error: unknown) =>
-      failureOf(new Error("finding out why it ended failed", { cause: error }), replica.model, []),
-    );
+  async #fail(replica: Replica, end: End): Promise<void> {
+    const deps: PostMortemDeps = {
+      clock: this.#deps.clock,
+      driverOf: (one) => this.#driver(one),
+      diagnose: (lines, exit) => this.#deps.diagnose(lines, exit),
+    };
+    const failure = await postMortem(deps, replica, end);
     // While the logs were read somebody else may have decided to stop it.
     if (!["stopping", "failed", "gone"].includes(replica.state)) this.#deps.fleet.fail(replica, failure);
-  }
-
-  async #postMortem(replica: Replica, cause: unknown): Promise<ReplicaFailure> {
-    const { model } = replica;
-    if (cause === undefined) {
-      const advice = "it was removed from outside, or could not be reached any more; the next request starts a new one";
-      return {
-        counts: false,
-        cause: "vanished",
-        message: `the replica of ${model} is gone`,
-        advice,
-        lastLines: [],
-      };
-    }
-    const lastLines = await this.#lastLines(replica);
-    if (cause instanceof Error) return failureOf(cause, model, lastLines);
-    const exit = isExit(cause) ? cause : undefined;
-    const { code, advice } = this.#deps.diagnose(lastLines, exit);
-    const when = replica.readyAt === undefined ? "while it was loading" : "after it had been ready";
-    const message = `${model} could not be ${replica.readyAt === undefined ? "started" : "kept running"}: its engine ended ${when} (${code})`;
-    const counts = replica.readyAt === undefined || !wasAskedToEnd(exit);
-    return { counts, cause: code, message, advice: `${describeExit(exit)}; ${advice}`, lastLines };
-  }
-
-  async #lastLines(replica: Replica): Promise<readonly string[]> {
-    const { ref } = replica;
-    if (ref === undefined) return [];
-    const limit = deadline(
-      this.#deps.clock,
-      POST_MORTEM_MS,
-      () => new Error("reading the last log lines took too long"),
-    );
-    const lines: string[] = [];
-    try {
-      const logs = this.#driver(replica).logs(ref, { follow: false, tail: LAST_LINES }, limit.signal);
-      for await (const line of logs) lines.push(line.text);
-    } catch {
-      // The failure itself is reported either way; its log lines are a help, not a condition.
-    } finally {
-      limit.done();
-    }
-    return lines;
   }
 
   #specOf(replica: Replica): LaunchSpec {
     const { recipe, profile, identity } = replica;
     if (recipe === undefined || profile === undefined)
       throw new Error(`replica ${replica.name} has no recipe to start from`);
-    const { installation, defaults } = this.#deps;
-    const { name, runtime, gpus, keepAliveMs } = identity;
-    const keepAlive = keepAliveMs === undefined ? {} : { keepAliveMs };
+    const { installation, defaults, fleet } = this.#deps;
+    const { name, runtime, gpus, keepAliveMs, flags } = identity;
+    const gpuKind = gpuKindOf(fleet.runtimes().get(runtime)?.gpus ?? [], gpus);
     return toLaunchSpec({
       replica: name,
       installation,
@@ -204,14 +212,19 @@ export class Launcher {
       runtime,
       gpus,
       defaults,
-      ...keepAlive,
+      ...(gpuKind === undefined ? {} : { gpuKind }),
+      ...(flags === undefined ? {} : { flags }),
+      ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
     });
   }
 
   /** An adopted replica whose recipe is gone is still asked for its own model. */
   #readinessOf(replica: Replica): Readiness {
-    if (replica.recipe !== undefined && replica.profile !== undefined) return this.#specOf(replica).readiness;
-    return { servedModel: replica.model, warmUp: false, timeoutMs: this.#deps.defaults.startTimeoutMs };
+    if (replica.recipe === undefined || replica.profile === undefined)
+      return { servedModel: replica.model, warmUp: false, timeoutMs: this.#deps.defaults.startTimeoutMs };
+    const { image, readiness } = this.#specOf(replica);
+    replica.image = image;
+    return readiness;
   }
 
   #driver(replica: Replica): RuntimeDriver {
@@ -222,63 +235,11 @@ export class Launcher {
   }
 }
 
-function failureOf(error: Error, model: string, lastLines: readonly string[]): ReplicaFailure {
-  const advice = messageOf(error);
-  if (isAimError(error, "model_start_timeout")) {
-    return {
-      counts: true,
-      code: error.code,
-      cause: "start_timeout",
-      message: error.message,
-      advice: "raise startTimeout in its recipe if it was still making progress",
-      lastLines,
-    };
-  }
-  if (isAimError(error, "runtime_unavailable")) {
-    return {
-      counts: false,
-      code: error.code,
-      cause: error.code,
-      message: `${model} could not be started: its runtime is not available`,
-      advice,
-      lastLines,
-    };
-  }
-  return {
-    counts: true,
-    cause: causeOf(error),
-    message: `${model} could not be started`,
-    advice,
-    lastLines,
-  };
+function startFailed(error: unknown): End {
+  return { kind: "error", error: error instanceof Error ? error : new Error("its start failed", { cause: error }) };
 }
 
-/** Drivers say more than their code where they can: `disk_full`, `no_gpu_access`, `image_not_found`. */
-function causeOf(error: Error): string {
-  if (!isAimError(error)) return "crashed";
-  const { failure } = error.data;
-  return typeof failure === "string" ? failure : error.code;
-}
-
-function isExit(cause: unknown): cause is ReplicaExit {
-  return typeof cause === "object" && cause !== null && "outOfMemory" in cause;
-}
-
-/** Ended well, or by a signal that asks for it: somebody stopped it, which is no fault of its recipe. */
-function wasAskedToEnd(exit: ReplicaExit | undefined): boolean {
-  if (exit === undefined || exit.outOfMemory) return false;
-  return (
-    exit.code === 0 || exit.code === 143 || exit.code === 130 || exit.signal === "SIGTERM" || exit.signal === "SIGINT"
-  );
-}
-
-function describeExit(exit: ReplicaExit | undefined): string {
-  if (exit === undefined) return "it ended";
-  if (exit.outOfMemory) return "it was killed for using too much memory";
-  return exit.signal === undefined ? `it exited with code ${exit.code ?? "unknown"}` : `it was ended by ${exit.signal}`;
-}
-
-function describePull(phase: Extract<StartPhase, { kind: "pulling" }>): string {
-  if (phase.totalBytes === undefined || phase.totalBytes === 0) return "pulling the image";
-  return `pulling the image ${Math.floor((100 * phase.doneBytes) / phase.totalBytes)}%`;
+function describePull({ doneBytes, totalBytes }: PullProgress): string {
+  if (totalBytes === undefined || totalBytes === 0) return "pulling the image";
+  return `pulling the image ${Math.floor((100 * doneBytes) / totalBytes)}%`;
 }

@@ -1,5 +1,4 @@
 // The fleet as the data plane uses it: slots on replicas, and words for those who wait.
-import type { Clock } from "../lib/clock.ts";
 import { formatDuration } from "../lib/units.ts";
 import type { Estimates } from "./estimates.ts";
 import type { Fleet } from "./fleet.ts";
@@ -13,12 +12,10 @@ const SOONEST_RETRY_MS = 1_000;
 export class FleetPool {
   readonly #fleet: Fleet;
   readonly #estimates: Estimates;
-  readonly #clock: Clock;
 
-  constructor(fleet: Fleet, estimates: Estimates, clock: Clock) {
+  constructor(fleet: Fleet, estimates: Estimates) {
     this.#fleet = fleet;
     this.#estimates = estimates;
-    this.#clock = clock;
   }
 
   acquire(model: string, request: RequestSize, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
@@ -29,8 +26,15 @@ export class FleetPool {
   describeWait(model: string): string {
     const starting = this.#nearest(model);
     if (starting === undefined) return this.#fleet.demand.holdReason(model) ?? this.#describeBusy(model);
-    const leftMs = this.#leftMs(starting);
-    return leftMs === undefined ? starting.reason : `${starting.reason}, about ${formatDuration(leftMs)} left`;
+    const outlook = this.#estimates.outlook(starting);
+    switch (outlook.kind) {
+      case "left":
+        return `${starting.reason}, about ${formatDuration(Math.max(SOONEST_RETRY_MS, outlook.ms))} left`;
+      case "overdue":
+        return `${starting.reason}, longer than any start before`;
+      case "unknown":
+        return starting.reason;
+    }
   }
 
   isColdStart(model: string): boolean {
@@ -40,7 +44,7 @@ export class FleetPool {
   retryAfterMs(model: string): number {
     const starting = this.#nearest(model);
     if (starting === undefined) return UNKNOWN_RETRY_MS;
-    return Math.max(SOONEST_RETRY_MS, this.#leftMs(starting) ?? UNKNOWN_RETRY_MS);
+    return Math.max(SOONEST_RETRY_MS, this.#estimates.etaMs(starting) ?? UNKNOWN_RETRY_MS);
   }
 
   #describeBusy(model: string): string {
@@ -54,13 +58,5 @@ export class FleetPool {
   /** Of the replicas that are coming up, the one that began first. */
   #nearest(model: string): Replica | undefined {
     return this.#fleet.replicas.ofModel(model).find((replica) => replica.isStarting);
-  }
-
-  /** Undefined before the first start, and once a start takes longer than the earlier ones did. */
-  #leftMs(replica: Replica): number | undefined {
-    const usualMs = this.#estimates.startMs(replica.identity.recipeId);
-    if (usualMs === undefined) return undefined;
-    const leftMs = usualMs - (this.#clock.now() - replica.createdAt);
-    return leftMs > 0 ? Math.max(1000, leftMs) : undefined;
   }
 }

@@ -13,6 +13,7 @@
 // An adopted replica (found running after our own restart) enters at `loading`.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
+import { StartProgress } from "./phases.ts";
 import type { Wish } from "./wish.ts";
 
 export type ReplicaState =
@@ -93,6 +94,10 @@ export class Replica {
   readonly createdAt: number;
   /** Wall clock, for people. */
   readonly startedAtWall: number;
+  /** How its start goes, or went; kept by its launcher. */
+  readonly progress: StartProgress;
+  /** What its launch spec runs; undefined where there are no images, and for one that was adopted. */
+  image: string | undefined;
   #state: ReplicaState;
   /** Why it is in this state, or what it is doing. */
   reason: string;
@@ -127,6 +132,7 @@ export class Replica {
     this.#state = start.state;
     this.reason = start.reason;
     this.createdAt = start.now;
+    this.progress = new StartProgress(start.now);
     this.startedAtWall = start.startedAt ?? start.wallNow;
     this.keepAliveMs = identity.keepAliveMs;
     this.idleSince = start.now;

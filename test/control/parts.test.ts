@@ -5,13 +5,10 @@ import { describe, expect, it } from "vitest";
 import { LABELS, LABEL_SCHEMA } from "../../src/catalog/launch-spec.ts";
 import { pick } from "../../src/control/balance.ts";
 import { compare, identityOf } from "../../src/control/compare.ts";
-import { Estimates } from "../../src/control/estimates.ts";
-import { Failures } from "../../src/control/failures.ts";
 import { Replica, type ReplicaState } from "../../src/control/replica.ts";
 import { Waiters } from "../../src/control/waiters.ts";
 import { isAimError } from "../../src/errors.ts";
 import type { ObservedReplica } from "../../src/runtime/driver.ts";
-import { FakeClock } from "../support/clock.ts";
 
 const IDENTITY = {
   name: "a-1",
@@ -145,65 +142,6 @@ describe("waiters", () => {
     const waiters = new Waiters<string>(limits);
     await expect(waiters.add("a", entry(AbortSignal.abort(new Error("left"))))).rejects.toThrow("left");
     expect(waiters.isEmpty).toBe(true);
-  });
-});
-
-describe("failures", () => {
-  const failure = { cause: "crashed", message: "", advice: "", lastLines: [] };
-
-  it("keep new starts back for 10 s, doubling to 300 s", () => {
-    const failures = new Failures(new FakeClock());
-    const pauses = Array.from({ length: 7 }, () => failures.record("a", failure).until / 1000);
-    expect(pauses).toEqual([10, 20, 40, 80, 160, 300, 300]);
-  });
-
-  it("of one that had worked allow one start at once, and are forgiven after ten minutes of service", () => {
-    const failures = new Failures(new FakeClock());
-    expect(failures.record("a", failure, 5_000).until).toBe(0);
-    expect(failures.record("a", failure, 5_000).until).toBe(10_000);
-    expect(failures.record("a", failure, 600_000).until).toBe(0);
-  });
-
-  it("are forgotten when nothing failed for ten minutes after the last pause", async () => {
-    const clock = new FakeClock();
-    const failures = new Failures(clock);
-    for (let count = 0; count < 4; count++) failures.record("a", failure);
-    await clock.advance(80_000 + 599_000);
-    expect(failures.record("a", failure).count).toBe(5);
-    await clock.advance(160_000 + 600_000);
-    expect(failures.record("a", failure).count).toBe(1);
-  });
-
-  it("that are no fault of the recipe keep starts back, but do not add up, nor shorten a pause", () => {
-    const failures = new Failures(new FakeClock());
-    const away = { ...failure, counts: false };
-    expect([failures.note("a", away), failures.note("a", away)]).toEqual([10_000, 10_000]);
-    expect(failures.note("a", away, 5_000)).toBe(0);
-    for (let count = 0; count < 3; count++) failures.record("a", failure);
-    expect(failures.note("a", away)).toBe(40_000);
-    expect(failures.last("a")?.count).toBe(3);
-  });
-
-  it("are remembered as the reason until a start succeeds", async () => {
-    const clock = new FakeClock();
-    const failures = new Failures(clock);
-    failures.record("a", failure);
-    await clock.advance(20_000);
-    expect(failures.active().size).toBe(0);
-    expect(failures.last("a")).toMatchObject({ cause: "crashed" });
-    failures.recovered("a");
-    expect(failures.last("a")).toBeUndefined();
-    expect(failures.record("a", failure).count).toBe(2);
-    expect(failures.last("a")).toMatchObject({ cause: "crashed" });
-  });
-});
-
-describe("estimates", () => {
-  it("are the median of the last five starts", () => {
-    const estimates = new Estimates();
-    expect(estimates.startMs("a")).toBeUndefined();
-    for (const ms of [1, 1_000, 60, 50, 70, 55]) estimates.record("a", ms);
-    expect(estimates.startMs("a")).toBe(60);
   });
 });
 
