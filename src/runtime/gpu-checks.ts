@@ -1,62 +1,52 @@
-// What could keep the AMD GPUs of this machine from being used, or from being fast: driver, device nodes, kernel settings.
+// What could keep the GPUs of this machine from being used, or AMD's from being fast: driver, device nodes, kernel settings.
 import { access, constants, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { formatSize } from "../lib/units.ts";
 import type { Check } from "./driver.ts";
 import { ok, problem, problemOf, softLimit, textOf, warning } from "./findings.ts";
 import { discoverGpus, type DeviceRoots, type Discovery } from "./gpus/discover.ts";
+import { listPciGpus, type PciGpu } from "./gpus/pci.ts";
 
 export interface GpuCheckRoots extends DeviceRoots {
   readonly procRoot: string;
 }
 
-const AMD = "0x1002";
-/** "Display controller" and "processing accelerator": the first byte of a PCI class. */
-const GPU_CLASSES = ["0x03", "0x12"];
-
-/** Never rejects but when the signal aborts. On a machine without AMD GPUs there is one check that says so. */
+/** Never rejects but when the signal aborts. On a machine without GPUs there is one check that says so. */
 export async function examineGpus(roots: GpuCheckRoots, signal: AbortSignal): Promise<readonly Check[]> {
   signal.throwIfAborted();
-  const [found, onBus] = await Promise.all([discoverGpus(roots), countOnBus(roots.sysRoot)]);
-  const driver = await checkDriver(roots, onBus, found.gpus.length);
-  if (found.gpus.length === 0) return [driver, ...checkHint(found)];
-  const checks = [
-    driver,
-    ...checkUsable(found),
-    ...checkHint(found),
-    await checkKfd(roots.devRoot),
-    ...(await checkNumaBalancing(roots.procRoot)),
-    ...(await checkIommu(roots.sysRoot, found)),
-    ...(await checkLockedMemory(roots.procRoot)),
-  ];
+  const [found, onBus] = await Promise.all([discoverGpus(roots), listPciGpus(roots.sysRoot)]);
+  const checks = [...(await checkDriver(roots, found, onBus)), ...checkUsable(found), ...checkHint(found)];
+  if (found.gpus.some(isAmd))
+    checks.push(
+      await checkKfd(roots.devRoot),
+      ...(await checkNumaBalancing(roots.procRoot)),
+      ...(await checkIommu(roots.sysRoot, found)),
+      ...(await checkLockedMemory(roots.procRoot)),
+    );
   signal.throwIfAborted();
   return checks;
 }
 
-async function checkDriver(roots: DeviceRoots, onBus: number, discovered: number): Promise<Check> {
-  if (await isThere(join(roots.sysRoot, "module/amdgpu"))) return ok("amdgpu driver", "loaded");
-  // Built into the kernel, it is no module of its own.
-  if (discovered > 0) return ok("amdgpu driver", "in use");
-  if (onBus === 0) {
-    const fix = "nothing, if no model is to run on an AMD GPU here; otherwise see whether lspci lists the cards";
-    return warning("amdgpu driver", "this machine has no AMD GPU", fix);
-  }
-  const found = `${onBus} AMD ${onBus === 1 ? "GPU is" : "GPUs are"} on the PCI bus, but the driver is not loaded`;
-  return problem("amdgpu driver", found, "sudo modprobe amdgpu (install it first: the package amdgpu-dkms of ROCm)");
+function isAmd({ vendor }: { readonly vendor: string }): boolean {
+  return vendor === "amd";
 }
 
-/** How many AMD GPUs the PCI bus has, with or without a driver. */
-async function countOnBus(sysRoot: string): Promise<number> {
-  const folder = join(sysRoot, "bus/pci/devices");
-  // No such folder: a machine without a PCI bus.
-  const devices = await readdir(folder).catch(() => []);
-  const found = await Promise.all(
-    devices.map(async (device) => {
-      const [vendor, kind] = await Promise.all(["vendor", "class"].map((file) => textOf(join(folder, device, file))));
-      return vendor === AMD && GPU_CLASSES.some((one) => kind?.startsWith(one));
-    }),
-  );
-  return found.filter(Boolean).length;
+async function checkDriver(
+  { sysRoot }: DeviceRoots,
+  { gpus }: Discovery,
+  onBus: readonly PciGpu[],
+): Promise<readonly Check[]> {
+  const cards = onBus.filter(isAmd).length;
+  if (await isThere(join(sysRoot, "module/amdgpu"))) return [ok("amdgpu driver", "loaded")];
+  // Built into the kernel, it is no module of its own.
+  if (gpus.some(isAmd)) return [ok("amdgpu driver", "in use")];
+  if (cards > 0) {
+    const found = `${cards} AMD ${cards === 1 ? "GPU is" : "GPUs are"} on the PCI bus, but the driver is not loaded`;
+    return [problem("amdgpu driver", found, "sudo modprobe amdgpu (install it first: AMD's package amdgpu-dkms)")];
+  }
+  if (gpus.length > 0) return [];
+  const fix = "nothing, if no model is to run on a GPU here; otherwise see whether lspci lists the cards";
+  return [warning("gpus", "this machine has none", fix)];
 }
 
 function checkUsable({ gpus }: Discovery): readonly Check[] {
@@ -105,7 +95,7 @@ async function checkNumaBalancing(procRoot: string): Promise<readonly Check[]> {
 
 /** As the kernel treats each GPU, whatever its command line says. */
 async function checkIommu(sysRoot: string, { gpus }: Discovery): Promise<readonly Check[]> {
-  const devices = gpus.map(({ id }) => join(sysRoot, "bus/pci/devices", id.split("/")[0] ?? id));
+  const devices = gpus.filter(isAmd).map(({ id }) => join(sysRoot, "bus/pci/devices", id.split("/")[0] ?? id));
   const kinds = await Promise.all(devices.map((device) => textOf(join(device, "iommu_group/type"))));
   if (kinds.every((kind) => kind === undefined)) return [];
   if (!kinds.some((kind) => kind?.startsWith("DMA"))) return [ok("iommu", "passes the GPUs through")];

@@ -11,6 +11,7 @@ import type { CreateContext } from "./create.ts";
 import { askEngineInfo, type EngineInfo } from "./engine-info.ts";
 import { notUnderstood, statusOf } from "./errors.ts";
 import { watchContainers } from "./events.ts";
+import { examineDocker } from "./examine.ts";
 import type { GpuAccessSetting } from "./gpu-access.ts";
 import { parsePortRange } from "./host-ports.ts";
 import { ContainerLaunch } from "./launch.ts";
@@ -23,6 +24,7 @@ import { findSelf } from "./self.ts";
 import { readStats } from "./stats.ts";
 import type {
   BackendRef,
+  Check,
   Gpu,
   Hint,
   LogLine,
@@ -135,6 +137,11 @@ export class DockerDriver implements RuntimeDriver {
 
   async pull(image: string, observe: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
     await this.#images.pull(image, observe, this.#untilClosed(signal));
+  }
+
+  async examine(signal: AbortSignal): Promise<readonly Check[]> {
+    const { devices, network = DEFAULT_NETWORK, clock } = this.#options;
+    return examineDocker({ client: this.#client, network, roots: { ...devices, procRoot: "/proc" }, clock }, signal);
   }
 
   async stop(ref: BackendRef, options: StopOptions, signal: AbortSignal): Promise<void> {
