@@ -1,26 +1,38 @@
-# The gateway itself; models run in sibling containers through the Docker socket.
+# The gateway itself; models run in sibling containers through the Docker socket. deploy/compose.yaml runs it for production:
 #
 #   docker build -t aim-engine .
-#   docker run -d --name aim-engine -p 127.0.0.1:8000:8000 -e AIM_ENGINE_KEY=choose-a-key \
-#     -v /var/run/docker.sock:/var/run/docker.sock --group-add "$(stat -c %g /var/run/docker.sock)" \
-#     --device /dev/kfd --device /dev/dri aim-engine
 #
-# Your own recipes: -v ./recipes:/opt/aim-engine/recipes:ro. Your own configuration: -v ./config.yaml:/opt/aim-engine/config.yaml:ro;
-# it has to set apiKeys, since the gateway listens on all addresses of its container.
-ARG BASE=node:24-slim
-FROM ${BASE}
+# Two stages: npm and a shell are only there while the dependencies are installed. Node is taken along from the first one, so
+# both need the same C library. From a mirror: --build-arg BASE=… --build-arg RUNTIME=… --build-arg NPM_CONFIG_REGISTRY=…
+ARG BASE=node:24-bookworm-slim
+ARG RUNTIME=gcr.io/distroless/cc-debian12
+
+FROM ${BASE} AS dependencies
+ARG NPM_CONFIG_REGISTRY=https://registry.npmjs.org/
 WORKDIR /opt/aim-engine
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force && mkdir .aim-engine && chown 1000:1000 .aim-engine
-COPY bin bin
+RUN npm ci --omit=dev --ignore-scripts
+# What the gateway writes to, and its name as a command: the runtime image has no shell to make them with.
+RUN mkdir -p state logs \
+  && printf '#!/usr/local/bin/node\nawait import("/opt/aim-engine/src/main.ts");\n' > /usr/local/bin/aim-engine.mjs \
+  && chmod 755 /usr/local/bin/aim-engine.mjs
+
+FROM ${RUNTIME}
+WORKDIR /opt/aim-engine
+COPY --from=dependencies /usr/local/bin/node /usr/local/bin/node
+COPY --from=dependencies /usr/local/bin/aim-engine.mjs /usr/local/bin/aim-engine
+COPY --from=dependencies /opt/aim-engine/node_modules node_modules
+COPY --from=dependencies --chown=1000:1000 /opt/aim-engine/state state
+COPY --from=dependencies --chown=1000:1000 /opt/aim-engine/logs logs
+COPY package.json ./
 COPY src src
 COPY recipes recipes
-RUN printf 'apiKeys: ["${AIM_ENGINE_KEY}"]\n' > config.yaml
-ENV AIM_ENGINE_LISTEN=0.0.0.0:8000
+COPY deploy/config.yaml config/config.yaml
+ENV AIM_ENGINE_CONFIG=/opt/aim-engine/config/config.yaml
 USER 1000:1000
-VOLUME /opt/aim-engine/.aim-engine
+VOLUME ["/opt/aim-engine/state", "/opt/aim-engine/logs"]
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:8000/health/live').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "src/main.ts"]
-CMD ["serve", "--config", "config.yaml"]
+  CMD ["/usr/local/bin/node", "-e", "fetch('http://127.0.0.1:8000/health/live').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["/usr/local/bin/aim-engine"]
+CMD ["serve"]
