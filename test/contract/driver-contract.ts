@@ -138,6 +138,7 @@ export function describeDriverContract(name: string, makeHarness: () => Promise<
         expect(running.exit).toBeUndefined();
         expect(phases.at(-1)).toMatchObject({ address: running.address });
         expect(Math.abs(Date.now() - (running.startedAt ?? 0))).toBeLessThan(60_000);
+        expect(running.createdAt ?? 0).toBeLessThanOrEqual(running.startedAt ?? 0);
         await until(() => isReady(running, spec), { timeoutMs: 30_000 });
       });
 
@@ -304,9 +305,14 @@ export function describeDriverContract(name: string, makeHarness: () => Promise<
           if ((await find(driver, spec.replica))?.state === "exited") hintedExit = true;
         };
         const ref = await start(driver, spec);
-        driver.watch(() => void look().catch(() => undefined), watching.signal);
+        const kinds = new Set<string>();
+        driver.watch((hint) => {
+          kinds.add(hint.kind);
+          void look().catch(() => undefined);
+        }, watching.signal);
         const exited = await untilExited(driver, spec.replica);
         await until(() => hintedExit, { timeoutMs: 1000, what: "the hint" });
+        expect(kinds).toEqual(new Set(["changed"]));
         expect(exited.exit).toEqual({ code: 7, outOfMemory: false });
         expect(exited.address).toBeUndefined();
         expect(exited.ref).toEqual(ref);
@@ -420,6 +426,7 @@ export function describeDriverContract(name: string, makeHarness: () => Promise<
         const ref = await startReady(driver, harness.spec());
         const stats = await driver.stats(ref, never);
         expect(stats.memoryBytes).toBeGreaterThan(1_000_000);
+        expect(stats.memoryLimitBytes ?? Infinity).toBeGreaterThan(stats.memoryBytes);
         expect(stats.cpuSeconds).toBeGreaterThan(0);
       });
 
