@@ -1,6 +1,6 @@
 // Who holds which GPU, and which are free: derived from the replicas and from what is known of each GPU, never stored.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
-import { matchesHardware, type RuntimeOffer } from "../catalog/select.ts";
+import { likenessOf, matchesHardware, type RuntimeOffer } from "../catalog/select.ts";
 import type { Gpu } from "../runtime/driver.ts";
 import type { GpuBlock } from "./gpus.ts";
 import { place, type Place } from "./placement.ts";
@@ -116,7 +116,7 @@ export class Ledger {
   #suitable(placement: Placement): readonly Gpu[] {
     const { recipe, runtime, on } = placement;
     const usable = usableGpus(this.#snapshot, runtime).filter((gpu) => on?.includes(gpu.id) ?? true);
-    const kinds = [...Map.groupBy(usable, kindOf).values()];
+    const kinds = [...Map.groupBy(usable, likenessOf).values()];
     const candidates = kinds
       .filter(([first, ...rest]) => first !== undefined && rest.length + 1 >= this.#needed(placement))
       .filter(([first]) => first !== undefined && matchesHardware(recipe, first))
@@ -163,10 +163,6 @@ function usableGpus({ runtimes, blocks }: FleetSnapshot, runtime: RuntimeName): 
     const block = blocks.get(gpuKey(runtime, id));
     return block === undefined || block.status === "recovering";
   });
-}
-
-function kindOf({ product, arch, partition, memoryBytes }: Gpu): string {
-  return JSON.stringify([product, arch, partition, Math.round(memoryBytes / 2 ** 30)]);
 }
 
 function isAmong(gpus: readonly Gpu[], id: string): boolean {
