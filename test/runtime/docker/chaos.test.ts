@@ -7,7 +7,6 @@ import { afterEach, beforeEach, beforeAll, describe, expect, it, onTestFinished 
 import { type AimError, isAimError } from "../../../src/errors.ts";
 import { LIMITS } from "../../../src/runtime/docker/client.ts";
 import { DockerDriver } from "../../../src/runtime/docker/driver.ts";
-import type { StartPhase } from "../../../src/runtime/driver.ts";
 import { silentLogger } from "../../../src/telemetry/logger.ts";
 import { startChaosSocket, type ChaosSocket } from "../../support/chaos-socket.ts";
 import { FakeClock } from "../../support/clock.ts";
@@ -17,7 +16,6 @@ import { until } from "../../support/until.ts";
 const never = new AbortController().signal;
 const CREATE = /^POST \S*\/containers\/create/;
 const START = /^POST \S*\/containers\/\w+\/start/;
-const PULL = /^POST \S*\/images\/create/;
 
 async function failureOf(work: Promise<unknown>): Promise<AimError> {
   const error: unknown = await work.then(
@@ -178,74 +176,6 @@ describeWithDocker("the docker driver on a bad connection", () => {
     const error = await failureOf(driver.ping(never));
     expect(error).toMatchObject({ code: "runtime_unavailable" });
     expect(error.message).toContain("20.10");
-  });
-
-  describe("pulling", () => {
-    const missing = () => ({ ...rig.spec(), image: "aim-engine-nowhere:test" });
-    /** What is told, and how many bytes are then done, of how many. */
-    const layers = [
-      ['{"status":"Pulling from nowhere","id":"test"}', 0, undefined],
-      ['{"status":"Pulling fs layer","id":"a"}', 0, undefined],
-      ['{"status":"Waiting","id":"b"}', 0, undefined],
-      ['{"status":"Already exists","id":"c"}', 0, undefined],
-      ['{"status":"Downloading","id":"a","progressDetail":{"current":50,"total":100}}', 50, undefined],
-      ['{"status":"Downloading","id":"b","progressDetail":{"current":10,"total":30}}', 60, 130],
-      ['{"status":"Download complete","id":"b","progressDetail":{}}', 80, 130],
-      ['{"status":"Extracting","id":"b","progressDetail":{"current":1,"total":900}}', 80, 130],
-      ['{"shape":["of","tomorrow"],"status":7}', 80, 130],
-      ['{"status":"Pull complete","id":"a"}', 130, 130],
-    ] as const;
-    const told = layers.map(([line]) => line).join("\n");
-
-    it("reports how far it is, and fails for an error inside a good answer", async () => {
-      const body = `${told}\n{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}`;
-      chaos.inject(PULL, { kind: "answer", status: 200, body });
-      const phases: StartPhase[] = [];
-      const error = await failureOf(driver.start(missing(), (phase) => phases.push(phase), never));
-      expect(error).toMatchObject({ code: "runtime_failed" });
-      expect(error.message).toContain("unexpected EOF");
-      const sums = layers.map(([, doneBytes, totalBytes]) => ({ kind: "pulling", doneBytes, totalBytes }));
-      expect(phases).toEqual([{ kind: "pulling", doneBytes: 0, totalBytes: undefined }, ...sums]);
-    });
-
-    it("does not believe a stream that just ends", async () => {
-      chaos.inject(PULL, { kind: "answer", status: 200, body: told });
-      expect((await failureOf(driver.start(missing(), () => {}, never))).message).toContain("is not there");
-    });
-
-    it("fails cleanly for a malformed line", async () => {
-      chaos.inject(PULL, { kind: "answer", status: 200, body: '{"status":"Pull' });
-      expect((await failureOf(driver.start(missing(), () => {}, never))).code).toBe("runtime_failed");
-    });
-
-    it("names the remedy for an image that does not exist", async () => {
-      chaos.inject(PULL, { kind: "answer", status: 404, body: '{"message":"manifest unknown"}' });
-      const error = await failureOf(driver.start(missing(), () => {}, never));
-      expect(error.data).toMatchObject({ status: 404, failure: "image_not_found" });
-    });
-
-    it("asks once for an image that two starts need", async () => {
-      chaos.inject(PULL, { kind: "hang" });
-      const leaving = [new AbortController(), new AbortController()] as const;
-      const starts = leaving.map(({ signal }) => driver.start(missing(), () => {}, signal));
-      await until(() => chaos.requests.some((line) => PULL.test(line)));
-      leaving[0].abort(new Error("one left"));
-      await expect(starts[0]).rejects.toThrow("one left");
-      leaving[1].abort(new Error("both left"));
-      await expect(starts[1]).rejects.toThrow("both left");
-      expect(chaos.requests.filter((line) => PULL.test(line))).toHaveLength(1);
-    });
-
-    it("gives up when nothing is heard for long", async () => {
-      const clock = new FakeClock();
-      const patient = rig.makeDriver({ socketPath: chaos.socketPath, clock });
-      onTestFinished(() => patient.close());
-      chaos.inject(PULL, { kind: "hang" });
-      const failed = failureOf(patient.start(missing(), () => {}, never));
-      await until(() => chaos.requests.some((line) => PULL.test(line)));
-      await clock.advance(LIMITS.pullSilence);
-      expect((await failed).message).toMatch(/nothing was heard|did not answer/);
-    });
   });
 });
 
