@@ -192,14 +192,16 @@ describeWithDocker("GPUs", () => {
   );
 });
 
+type Act = (gateway: Gateway, method: string, path: string, body?: object) => Promise<Response>;
+
 /** One gateway that is told to start and stop at random, and is killed now and then. */
 class Life {
   readonly home: GatewayHome;
   readonly #random: Seeded;
-  readonly #act: (gateway: Gateway, method: string, path: string, body?: object) => Promise<Response>;
+  readonly #act: Act;
   #gateway: Gateway | undefined;
 
-  constructor(home: GatewayHome, random: Seeded, act: Life["#act"]) {
+  constructor(home: GatewayHome, random: Seeded, act: Act) {
     this.home = home;
     this.#random = random;
     this.#act = act;
