@@ -14,7 +14,6 @@ const HINTS: Readonly<Record<string, string>> = {
   invalid_api_key: "Set AIM_ENGINE_API_KEY to a key of the gateway's configuration.",
   model_not_found: 'See "aim-engine models".',
   replica_not_found: 'See "aim-engine ps".',
-  conflict: 'See "aim-engine ps -a".',
   no_capacity: 'See who holds what with "aim-engine gpus", and make room with "aim-engine stop NAME".',
   model_unavailable: 'See "aim-engine models" and "aim-engine recipes".',
   shutting_down: "The gateway is stopping: try again when it is back.",
@@ -134,7 +133,9 @@ export class AdminClient {
         hint: "Set AIM_ENGINE_URL to the gateway's address.",
       });
     }
-    return new CliError(exitCodeOf(code), message, { hint: HINTS[code] });
+    // What to do is often known better where it was refused.
+    const hint = message.includes("aim-engine ") ? undefined : HINTS[code];
+    return new CliError(exitCodeOf(code), message, { hint });
   }
 }
 

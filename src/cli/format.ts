@@ -28,9 +28,9 @@ export function formatState(state: string, reason = "", etaSeconds?: number): st
   return known.length === 0 ? state : `${state} (${known.join(", ")})`;
 }
 
-/** What a reason says beyond the state: "weights 62%" of "loading weights 62%". */
+/** What a reason says beyond the state: "weights 62%" of "loading weights 62%", nothing of "loading the model". */
 export function newsOf(state: string, reason: string): string {
-  if (reason === state) return "";
+  if (reason === state || reason === `${state} the model`) return "";
   return reason.startsWith(`${state} `) ? reason.slice(state.length + 1) : reason;
 }
 

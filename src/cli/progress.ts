@@ -25,9 +25,9 @@ export interface Progress {
   end(): void;
 }
 
-/** `CI` and `NO_COLOR` ask for plain lines, as does a terminal that cannot move its cursor. */
+/** `CI` and `NO_COLOR` ask for plain lines, as does a terminal that cannot move its cursor or does not know its width. */
 export function isLive(output: Output, env: Environment): boolean {
-  return output.isTTY === true && !env["CI"] && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  return output.isTTY === true && output.columns !== 0 && !env["CI"] && !env["NO_COLOR"] && env["TERM"] !== "dumb";
 }
 
 export function createProgress(io: Io): Progress {

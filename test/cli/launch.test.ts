@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AimError } from "../../src/errors.ts";
 import { startAdminServer, type AdminServer } from "../admin/admin-server.ts";
-import { makeModel, makeReplica, ScriptedView } from "../admin/scripted-view.ts";
+import { makeExplanation, makeModel, makeReplica, ScriptedView } from "../admin/scripted-view.ts";
 import { until } from "../support/until.ts";
 import { runCli, type FakeIoOptions } from "./fake-io.ts";
 import { screenOf } from "./fake-screen.ts";
@@ -81,6 +81,11 @@ describe("launch", () => {
       const env = { AIM_ENGINE_URL: server.url, [name]: "1" };
       expect((await start(["demo"], { tty: true, env }).end()).stderr).not.toContain("\u001b");
     }
+  });
+
+  it("moves no cursor on a terminal that does not know its width", async () => {
+    script({ state: "ready" });
+    expect((await start(["demo"], { tty: true, columns: 0 }).end()).stderr).not.toContain("\u001b");
   });
 
   it("is done at once with a replica that is ready already", async () => {
@@ -185,12 +190,24 @@ describe("a launch that is left", () => {
     expect(stderr).toMatch(/not ready after 1m: demo-1 goes on starting; stop it with: aim-engine stop demo-1\n$/);
   });
 
-  it("exits 130 too when the gateway has not even answered", async () => {
+  it("says what becomes of a launch that was not even answered", async () => {
     view.onLaunch = () => new Promise(() => {});
     const launch = start(["demo"]);
     await until(() => view.launches.length === 1);
     launch.pressCtrlC();
-    expect(await launch.end()).toMatchObject({ code: 130, timers: 0 });
+    const { code, stderr, timers } = await launch.end();
+    expect({ code, timers }).toEqual({ code: 130, timers: 0 });
+    expect(stderr).toMatch(/detached: the launch is withdrawn unless it has begun: see aim-engine ps\n$/);
+  });
+
+  it("says what a launch waits for that is not answered soon", async () => {
+    view.onLaunch = () => new Promise(() => {});
+    view.onExplain = () => makeExplanation({ verdict: "waits", summary: "all 8 GPUs are busy" });
+    const launch = start(["demo", "--timeout", "1m"]);
+    await launch.wrote("waiting: all 8 GPUs are busy\n");
+    const { code, stderr, timers } = await launch.end();
+    expect({ code, timers }).toEqual({ code: 124, timers: 0 });
+    expect(stderr.match(/waiting/g)).toHaveLength(1);
   });
 
   it("sits out a restart of the gateway, but not for ever", async () => {

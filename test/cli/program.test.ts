@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ERROR_KINDS } from "../../src/errors.ts";
+import { AimError, ERROR_KINDS } from "../../src/errors.ts";
 import { EXIT, exitCodeOf } from "../../src/cli/exit-codes.ts";
 import { startAdminServer, type AdminServer } from "../admin/admin-server.ts";
 import { ScriptedView } from "../admin/scripted-view.ts";
@@ -159,6 +159,30 @@ describe("with something else at the URL", () => {
     await runCli(["ps"], { url: `${url}/ai` });
     await runCli(["stop", "org/big"], { url: `${url}/ai/` });
     expect(paths).toEqual(["/ai/api/replicas", "/ai/api/replicas/org%2Fbig"]);
+  });
+});
+
+describe("a refusal", () => {
+  const view = new ScriptedView();
+  let server: AdminServer;
+
+  beforeEach(async () => {
+    server = await startAdminServer(view);
+  });
+
+  afterEach(() => server.close());
+
+  it("comes with what to do, said once", async () => {
+    const refuse = (message: string) => {
+      view.onExplain = () => {
+        throw new AimError("no_capacity", message);
+      };
+      return runCli(["explain", "demo"], { url: server.url });
+    };
+    expect((await refuse("all GPUs are in use")).stderr).toContain('make room with "aim-engine stop NAME"');
+    expect((await refuse("all GPUs are in use: aim-engine stop demo-1")).stderr).toBe(
+      "aim-engine: all GPUs are in use: aim-engine stop demo-1\n",
+    );
   });
 });
 

@@ -31,6 +31,10 @@ describe("table", () => {
     expect(table(["A"], [["one\ntwo\r\n\tthree"]])).toBe("A\none two three");
   });
 
+  it("fills up rows that are too short", () => {
+    expect(table(["A", "B"], [["one"]])).toBe("A     B\none   -");
+  });
+
   it("is only heads where there are no rows", () => {
     expect(table(["NAME", "STATE"], [])).toBe("NAME   STATE");
   });
@@ -65,6 +69,8 @@ describe("format", () => {
   it("adds the reason to a state that needs one, shortened", () => {
     expect(formatState("ready", "because")).toBe("ready");
     expect(formatState("loading", "weights 62%")).toBe("loading (weights 62%)");
+    expect(formatState("loading", "loading weights 62%", 40)).toBe("loading (weights 62%, about 40 s left)");
+    expect(formatState("loading", "loading the model")).toBe("loading");
     expect(formatState("failed", "x".repeat(100))).toHaveLength("failed ()".length + 60);
   });
 });
