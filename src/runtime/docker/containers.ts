@@ -1,6 +1,7 @@
 // The verbs on single containers, each bounded in time and safe to repeat: "already so" and "gone" are no errors.
 import type { ContainerCreateOptions } from "dockerode";
 import { z } from "zod";
+import { AimError, messageOf } from "../../errors.ts";
 import { deadline, sleep, type Clock } from "../../lib/clock.ts";
 import { LIMITS, type DockerClient } from "./client.ts";
 import { isAnswerLost, notUnderstood, statusOf, timedOut } from "./errors.ts";
@@ -83,7 +84,7 @@ export class Containers {
   /** The new container's id. A name in use is status 409. */
   async create(name: string, body: ContainerCreateOptions, signal: AbortSignal): Promise<string> {
     const task = `create container ${name}`;
-    const container = await this.#client.call(task, LIMITS.act, signal, (docker, abortSignal) => {
+    const created = this.#client.call(task, LIMITS.act, signal, (docker, abortSignal) => {
       // Told apart, else dockerode repeats the body, and the secrets in its environment, in the URL.
       const options: ContainerCreateOptions & { _query: object; _body: object } = {
         _query: { name },
@@ -91,6 +92,9 @@ export class Containers {
         abortSignal,
       };
       return docker.createContainer(options);
+    });
+    const container = await created.catch((error: unknown) => {
+      throw missingFolder(name, error) ?? error;
     });
     if (typeof container.id !== "string") throw notUnderstood(task);
     return container.id;
@@ -170,4 +174,15 @@ export class Containers {
       if (status !== 404 && status !== 409) throw error;
     }
   }
+}
+
+/** Undefined for any other failure. */
+function missingFolder(name: string, error: unknown): AimError | undefined {
+  const folder = /bind source path does not exist: (.+)$/.exec(messageOf(error))?.[1];
+  if (statusOf(error) !== 400 || folder === undefined) return undefined;
+  return new AimError(
+    "runtime_failed",
+    `container ${name} is to see ${folder}, which Docker's machine does not have; make that folder, or correct the recipe's mounts or docker.cache`,
+    { data: { failure: "bad_argument", status: 400 } },
+  );
 }

@@ -83,8 +83,8 @@ describeWithDocker("a container of the docker driver", () => {
   it("is not made where a folder of its recipe is missing, and none is made", async () => {
     const source = join(await folder(), "missing");
     const error = await refusal(makeDriver(), { mounts: [{ source, target: "/models", readOnly: true }] });
-    expect(error.code).toBe("runtime_failed");
-    expect(error.message).toContain(source);
+    expect(error).toMatchObject({ code: "runtime_failed", data: { failure: "bad_argument" } });
+    expect(error.message).toContain(`is to see ${source}, which Docker's machine does not have; make that folder`);
     await expect(rm(source)).rejects.toThrow("ENOENT");
   });
 
