@@ -116,6 +116,7 @@ export class FakeDriver implements RuntimeDriver {
   }
 
   async stats(ref: BackendRef): Promise<ReplicaStats> {
+    await this.#answer();
     if (!this.#mine().some((one) => one.ref.id === ref.id))
       throw new AimError("replica_not_found", `${ref.name} is gone`);
     return { memoryBytes: 64 * 2 ** 20, cpuSeconds: 1 };
@@ -144,6 +145,7 @@ export class FakeDriver implements RuntimeDriver {
     this.#world.onAttempt(spec);
     await this.#answer();
     signal.throwIfAborted();
+    await this.#world.onImage((pull) => observe({ kind: "pulling", ...pull }), signal);
     observe({ kind: "creating" });
     this.#making.add(spec);
     await sleep(this.#world.clock, this.#world.pace.createMs, signal).finally(() => this.#making.delete(spec));
@@ -196,7 +198,7 @@ export class FakeDriver implements RuntimeDriver {
 
   /** The dead are never answered. */
   async #answer(): Promise<void> {
-    if (this.#isDead) await new Promise<never>(() => {});
+    if (this.#isDead || this.#world.isMute) await new Promise<never>(() => {});
     if (this.#world.outage !== undefined) throw this.#world.outage;
   }
 }

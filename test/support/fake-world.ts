@@ -73,12 +73,16 @@ export class FakeWorld {
   /** What a pull does; nothing, at once, unless a test says otherwise. */
   onPull: (image: string, observe: (progress: PullProgress) => void, signal: AbortSignal) => Promise<void> =
     async () => {};
+  /** What a start does about its image; it is there already, unless a test says otherwise. */
+  onImage: (observe: (progress: PullProgress) => void, signal: AbortSignal) => Promise<void> = async () => {};
   /** What the driver finds when it examines its machine. */
   checks: readonly Check[] = [];
   /** Called when a container runs and its driver has not said so yet. */
   onRunning: (container: FakeContainer) => void = () => {};
   /** While set, every call of a driver is rejected with it. */
   outage: Error | undefined;
+  /** While set, no call of a driver is ever answered. */
+  isMute = false;
   /** Taken from the front by each start; the start is rejected with it. */
   readonly startFaults: Error[] = [];
   /** Taken from the front by each stop. */

@@ -7,6 +7,7 @@ import {
   type ControlPlaneDeps,
   type ControlPlaneSettings,
 } from "../../src/control/plane.ts";
+import type { EstimateStore } from "../../src/control/estimates.ts";
 import type { ReplicaLease } from "../../src/control/lease.ts";
 import { sleep, type Clock, type Timer } from "../../src/lib/clock.ts";
 import { EventLog } from "../../src/telemetry/events.ts";
@@ -33,6 +34,7 @@ const SETTINGS: ControlPlaneSettings = {
     self: ["aim-engine"],
   },
   reconcileEveryMs: 10_000,
+  progressMs: Infinity,
   keepOnExit: new Set(["docker"]),
 };
 
@@ -44,6 +46,9 @@ export interface RigOptions extends WorldOptions {
   /** Between two questions whether a replica is ready. */
   readonly probeMs?: number;
   readonly diagnose?: ControlPlaneDeps["engines"]["diagnose"];
+  /** What else engines say, where the defaults do not do. */
+  readonly engines?: Partial<ControlPlaneDeps["engines"]>;
+  readonly estimateStore?: EstimateStore;
 }
 
 /** A gateway's control plane that can be killed and started again over the same world. */
@@ -91,7 +96,14 @@ export class Rig {
 
   #start(recipes: readonly Recipe[]): ControlPlane {
     const { world } = this;
-    const { settings, logger = silentLogger, probeMs = 100, diagnose = lastWords } = this.#options;
+    const {
+      settings,
+      logger = silentLogger,
+      probeMs = 100,
+      diagnose = lastWords,
+      engines,
+      estimateStore,
+    } = this.#options;
     const clock = this.#process;
     return startControlPlane({
       clock,
@@ -105,9 +117,13 @@ export class Rig {
           while (!world.isLoaded(address)) await sleep(clock, probeMs, signal);
         },
         answers: async (address) => world.isLoaded(address),
-        parseProgress: (line) => (line.startsWith("loading") ? { text: line } : undefined),
+        generates: async (address) => world.isLoaded(address),
+        loadOf: async () => undefined,
+        parseProgress: (line) => (line.startsWith("loading") ? { phase: "weights", text: line } : undefined),
         diagnose,
+        ...engines,
       },
+      ...(estimateStore === undefined ? {} : { estimateStore }),
       settings: { ...SETTINGS, ...settings },
     });
   }
