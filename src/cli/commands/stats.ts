@@ -44,21 +44,30 @@ interface Watching {
 
 async function showTables(io: Io, session: Session, { options, signal }: Watching): Promise<void> {
   const look = async () => readAnswer(statsAnswer, await session.client.get("api/stats")).stats;
-  const block = options.watch && isLive(io.stdout, io.env ?? environment()) ? createBlock(io.stdout) : undefined;
-  for (let before = await look(); ;) {
+  const show = options.watch && isLive(io.stdout, io.env ?? environment()) ? inPlace(io) : inTurn(session);
+  let before = await look();
+  do {
     await sleep(session.clock, SAMPLE_MS, signal);
     const now = await look();
-    const text = table(
-      HEADS,
-      now.map((replica) => row(replica, before)),
-    );
+    const rows = now.map((replica) => row(replica, before));
     const problems = now.flatMap(({ replica, problem }) => (problem === undefined ? [] : [`${replica}: ${problem}`]));
-    if (block === undefined) await session.terminal.print(text);
-    else block(clean([text, ...problems].join("\n")));
-    if (block === undefined) for (const problem of problems) await session.terminal.note(problem);
-    if (!options.watch) return;
+    await show(table(HEADS, rows), problems);
     before = now;
-  }
+  } while (options.watch);
+}
+
+type Show = (text: string, problems: readonly string[]) => Promise<void>;
+
+function inPlace(io: Io): Show {
+  const block = createBlock(io.stdout);
+  return async (text, problems) => block(clean([text, ...problems].join("\n")));
+}
+
+function inTurn({ terminal }: Session): Show {
+  return async (text, problems) => {
+    await terminal.print(text);
+    for (const problem of problems) await terminal.note(problem);
+  };
 }
 
 function row(now: StatsAnswer, before: readonly StatsAnswer[]): readonly string[] {
