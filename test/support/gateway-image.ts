@@ -2,7 +2,7 @@
 // files, and npm finds what it needs in a cache that is filled once per lockfile.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, cp, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -14,7 +14,7 @@ const HASH_LABEL = "aim-engine.test-base";
 /** What the Dockerfile's RUN lines call. */
 const TOOLS = ["/bin/sh", "/bin/mkdir", "/bin/chmod", "/usr/bin/env"];
 
-export const GATEWAY_IMAGE = "aim-engine:test";
+const GATEWAY_IMAGE = "aim-engine:test";
 
 /** Resolves with its name. Docker's build cache makes the second time quick. */
 export async function ensureGatewayImage(): Promise<string> {
@@ -30,7 +30,12 @@ export async function ensureGatewayImage(): Promise<string> {
     copyPrograms(tree, [process.execPath]),
   );
   const args = [`BASE=${base}`, `RUNTIME=${runtime}`].flatMap((arg) => ["--build-arg", arg]);
-  await docker(["build", "--quiet", "--network", "none", "--tag", GATEWAY_IMAGE, ...args, ROOT]);
+  const build = ["build", "--quiet", "--network", "none", ...args];
+  // Under a name of its own, else what npm installed would be removed with the images of earlier sources.
+  await docker([...build, "--target", "dependencies", "--tag", "aim-engine-dependencies:test", ROOT]);
+  await docker([...build, "--tag", GATEWAY_IMAGE, ROOT]);
+  // Not those that another test file is building right now.
+  await docker(["image", "prune", "--force", "--filter", `label=${HASH_LABEL}`, "--filter", "until=10m"]);
   return GATEWAY_IMAGE;
 }
 
@@ -39,22 +44,24 @@ const NPM = `#!/bin/sh
 exec /usr/local/bin/node /usr/local/lib/npm/bin/npm-cli.js --offline --cache /root/.npm "$@"
 `;
 
-/** The packages of the lockfile, as npm keeps them. */
+/** The packages of the lockfile, as npm keeps them. Two test files may be at it at once: the first to be done is the one. */
 async function fillNpmCache(): Promise<string> {
   const files = ["package.json", "package-lock.json", ".npmrc"];
   const texts = await Promise.all(files.map((file) => readFile(join(ROOT, file))));
   const hash = createHash("sha256").update(Buffer.concat(texts)).digest("hex").slice(0, 16);
   const cache = join(CACHES, hash);
-  if (await isThere(join(cache, "full"))) return cache;
-  await rm(CACHES, { recursive: true, force: true });
-  const project = await mkdtemp(join(tmpdir(), "aim-engine-npm-"));
+  if (await isThere(cache)) return cache;
+  await mkdir(CACHES, { recursive: true });
+  const stale = (await readdir(CACHES)).filter((name) => /^[0-9a-f]{16}$/.test(name));
+  await Promise.all(stale.map((name) => rm(join(CACHES, name), { recursive: true, force: true })));
+  const project = await mkdtemp(join(CACHES, "filling-"));
   await Promise.all(files.map((file) => cp(join(ROOT, file), join(project, file))));
   const npm = join(await npmFolder(), "bin/npm-cli.js");
-  const install = ["ci", "--omit=dev", "--ignore-scripts", "--cache", cache];
-  await run(process.execPath, [npm, ...install], { cwd: project });
+  const filled = join(project, "cache");
+  await run(process.execPath, [npm, "ci", "--omit=dev", "--ignore-scripts", "--cache", filled], { cwd: project });
+  // Not over one that is there by now.
+  await rename(filled, cache).catch(() => undefined);
   await rm(project, { recursive: true });
-  await rm(join(cache, "_logs"), { recursive: true, force: true });
-  await writeFile(join(cache, "full"), "");
   return cache;
 }
 
