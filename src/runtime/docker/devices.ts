@@ -3,19 +3,21 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AimError } from "../../errors.ts";
 import { discoverGpus, type DeviceRoots, type HostGpu } from "../gpus/discover.ts";
+import type { SmiTools } from "../gpus/smi.ts";
 import { gpuAccess, NO_GPUS, type GpuAccess, type GpuAccessSetting } from "./gpu-access.ts";
 
 export interface Host {
   readonly roots: DeviceRoots;
+  readonly tools: SmiTools;
   readonly setting: GpuAccessSetting;
   /** What the engine says of itself; asked only where it matters. */
   readonly engine: () => Promise<{ readonly nvidiaCdi: boolean }>;
 }
 
 /** In the order of `ids`. Throws `runtime_failed` for one that this machine does not have. */
-export async function accessTo(ids: readonly string[], { roots, setting, engine }: Host): Promise<GpuAccess> {
+export async function accessTo(ids: readonly string[], { roots, tools, setting, engine }: Host): Promise<GpuAccess> {
   if (ids.length === 0) return NO_GPUS;
-  const { gpus: present } = await discoverGpus(roots);
+  const { gpus: present } = await discoverGpus(roots, { tools });
   const gpus = ids.map((id) => find(id, present));
   const vendors = new Set(gpus.map(({ vendor }) => vendor));
   const [vendor = "none"] = vendors;

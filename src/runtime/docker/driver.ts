@@ -98,9 +98,10 @@ export class DockerDriver implements RuntimeDriver {
     const { gpuAccess = "auto", pullSilenceMs = LIMITS.pullSilence } = options;
     const images = new Images(client, { clock, pullSilenceMs });
     const hostPorts = parsePortRange(options.hostPorts ?? HOST_PORTS);
-    const shared = { context, devices, gpuAccess, hostPorts, containers, claims };
+    const tools = new SmiTools({ clock });
+    const shared = { context, devices, tools, gpuAccess, hostPorts, containers, claims };
     this.#options = options;
-    this.#tools = new SmiTools({ clock });
+    this.#tools = tools;
     this.#client = client;
     this.#containers = containers;
     this.#claims = claims;

@@ -4,6 +4,7 @@ import { AimError } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { BackendRef, PullProgress, StartPhase } from "../driver.ts";
 import type { DeviceRoots } from "../gpus/discover.ts";
+import type { SmiTools } from "../gpus/smi.ts";
 import type { Claims } from "./claims.ts";
 import type { Containers } from "./containers.ts";
 import { createBody, imageOf, type CreateContext, type Findings } from "./create.ts";
@@ -20,6 +21,7 @@ import { Starter } from "./start.ts";
 export interface LaunchDeps {
   readonly context: CreateContext;
   readonly devices: DeviceRoots;
+  readonly tools: SmiTools;
   readonly gpuAccess: GpuAccessSetting;
   readonly hostPorts: PortRange;
   readonly containers: Containers;
@@ -47,9 +49,9 @@ export class ContainerLaunch {
   /** As `RuntimeDriver.start`. What can be refused without waiting for an image is refused before. */
   async start(spec: LaunchSpec, observe: Observe, signal: AbortSignal): Promise<BackendRef> {
     const image = imageOf(spec);
-    const { devices: roots, gpuAccess: setting, engine, images, network } = this.#deps;
+    const { devices: roots, tools, gpuAccess: setting, engine, images, network } = this.#deps;
     if (spec.network === "host") await this.#requireHostNetwork(spec, signal);
-    const access = await accessTo(spec.gpus, { roots, setting, engine: () => engine.get(signal) });
+    const access = await accessTo(spec.gpus, { roots, tools, setting, engine: () => engine.get(signal) });
     const onPull = (progress: PullProgress) => observe({ kind: "pulling", ...progress });
     const { id: imageId } = await images.ensure(image, spec.pull, onPull, signal);
     const run = (found: Findings) => this.#run(spec, found, observe, signal);
