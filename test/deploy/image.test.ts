@@ -110,6 +110,18 @@ describeWithDocker("the image of the gateway", () => {
     expect(replica?.NetworkSettings.Ports).toEqual({});
   });
 
+  it("examines the machine from within, and finds no fault of its own", { timeout: 60_000 }, async () => {
+    const { checks }: { checks: readonly { name: string; status: string; found: string }[] } = JSON.parse(
+      (await exec("aim-engine", "doctor", "--json")).said,
+    );
+    expect(checks.filter(({ status }) => status === "problem")).toEqual([]);
+    const found = new Map(checks.map((check) => [check.name, check.found]));
+    expect(found.get("gpus")).toBe("8 MI300X");
+    expect(found.get("state folder")).toMatch(/^\/opt\/aim-engine\/state: .* free$/);
+    expect(found.get("docker network")).toMatch(/can be reached$/);
+    expect(JSON.stringify(checks)).not.toContain(KEY);
+  });
+
   it("ends cleanly, and leaves its models running", { timeout: 60_000 }, async () => {
     await container.stop({ t: 40 });
     expect((await container.inspect()).State.ExitCode).toBe(0);
