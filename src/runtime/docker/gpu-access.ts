@@ -67,13 +67,15 @@ function chooseWay(setting: GpuAccessSetting, vendor: GpuVendor, engine: { nvidi
   return setting;
 }
 
-function namesOf({ cdiNames }: GpuFacts): string[] {
+function namesOf({ vendor, cdiNames }: GpuFacts): string[] {
+  const why =
+    vendor === "nvidia"
+      ? "nvidia-smi does not tell its UUID; see that it works"
+      : "its number among CDI devices is not certain, as with divided cards; set docker.gpuAccess to auto";
   return cdiNames.map((name) => {
     if (name !== undefined) return name;
-    throw new AimError(
-      "runtime_failed",
-      "a GPU has no name that Docker could be given, since the vendor's tool did not tell it; see that nvidia-smi or amd-smi works",
-      { data: { failure: "no_gpu_access" } },
-    );
+    throw new AimError("runtime_failed", `a GPU of the replica cannot be named to Docker: ${why}`, {
+      data: { failure: "no_gpu_access" },
+    });
   });
 }

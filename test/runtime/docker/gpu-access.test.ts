@@ -38,7 +38,7 @@ describe("gpuAccess", () => {
   it.each([
     ["devices", NVIDIA, "NVIDIA GPUs; set it to auto or cdi"],
     ["nvidia", AMD, "AMD GPUs; set it to auto or cdi"],
-    ["cdi", { ...AMD, cdiNames: [undefined] }, "amd-smi"],
+    ["cdi", { ...AMD, cdiNames: [undefined] }, "set docker.gpuAccess to auto"],
     ["nvidia", { ...NVIDIA, cdiNames: [undefined] }, "nvidia-smi"],
   ] as const)("refuses %s for %j", (setting, gpus, words) => {
     let error: unknown;
