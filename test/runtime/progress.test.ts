@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { parseProgress } from "../../src/runtime/progress.ts";
+import { readServeOptions } from "../../src/sim/flags.ts";
+import { load } from "../../src/sim/load.ts";
+import { Log } from "../../src/sim/log.ts";
+import { FakeClock } from "../support/clock.ts";
 
 describe("parseProgress", () => {
   it.each([
@@ -106,5 +110,19 @@ describe("parseProgress", () => {
     "the model said: 100% sure",
   ])("takes no other line for progress: %j", (line) => {
     expect(parseProgress(line)).toBeUndefined();
+  });
+
+  it("follows a whole load of an engine with several processes", async () => {
+    let log = "";
+    const note = (text: string) => void (log += text);
+    const clock = new FakeClock();
+    const options = readServeOptions(["serve", "m", "--sim-load-seconds=0", "--tensor-parallel-size=4"], {});
+    await load(options, new Log({ out: note, err: note }, clock), clock, new AbortController().signal);
+    const steps = log.split(/[\r\n]/).flatMap((line) => parseProgress(line) ?? []);
+    const phases = steps.map(({ phase }) => phase).filter((phase, index, all) => phase !== all[index - 1]);
+    expect(phases).toEqual(["weights", "compile", "graphs", "warm-up"]);
+    expect(new Set(steps.map(({ worker }) => worker))).toContain("Worker_TP3");
+    const percents = steps.flatMap(({ text, percent }) => (text === "loading weights" ? (percent ?? []) : []));
+    expect(percents).toEqual([0, 25, 50, 75, 100]);
   });
 });
