@@ -169,12 +169,7 @@ describeWithDocker("a gateway by Docker Compose", () => {
     const files = [join(ROOT, "deploy/compose.yaml"), join(folder, "override.yaml")].flatMap((file) => ["-f", file]);
     up = (...args) => run(program, [...before, "-p", installation, ...files, ...args], { env });
     await up("up", "--detach", "--no-build");
-    const live = () =>
-      fetch(`${url}/health/live`).then(
-        ({ ok }) => ok,
-        () => false,
-      );
-    await until(live, { timeoutMs: 20_000, what: "the gateway by compose" });
+    await until(isLive, { timeoutMs: 20_000, what: "the gateway by compose" });
   }, 240_000);
   afterAll(async () => {
     if (compose === undefined) return;
@@ -183,6 +178,20 @@ describeWithDocker("a gateway by Docker Compose", () => {
     await made.remove();
   }, 60_000);
 
+  function isLive(): Promise<boolean> {
+    return fetch(`${url}/health/live`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  }
+
+  /** As the kernel does when memory runs out; "docker kill" would count as a wish. */
+  async function killGateway(): Promise<void> {
+    const { State: state } = await made.docker.getContainer(`${made.installation}-gateway`).inspect();
+    process.kill(state.Pid, "SIGKILL");
+    await until(async () => !(await isLive()), { what: "the end of the gateway" });
+  }
+
   /** The command line of this machine, outside of the container. */
   async function cli(...args: readonly string[]): Promise<string> {
     const env = { PATH: process.env["PATH"], AIM_ENGINE_URL: url, AIM_ENGINE_API_KEY: KEY };
@@ -190,7 +199,7 @@ describeWithDocker("a gateway by Docker Compose", () => {
   }
 
   it.skipIf(compose === undefined)(
-    "launches from outside, is seen from inside, and gives its GPUs back",
+    "launches from outside, is seen from inside, comes back when killed, and gives its GPUs back",
     { timeout: 90_000 },
     async () => {
       await cli("launch", "Qwen/Qwen3-32B", "4", "--precision", "bf16");
@@ -202,6 +211,10 @@ describeWithDocker("a gateway by Docker Compose", () => {
       });
       const inside = await run("docker", ["exec", `${made.installation}-gateway`, "aim-engine", "ps"]);
       expect(inside.stdout).toMatch(/qwen3-32b-bf16-1 .*ready/);
+      await killGateway();
+      await until(isLive, { timeoutMs: 30_000, what: "the gateway's return" });
+      expect(await cli("ps")).toMatch(/qwen3-32b-bf16-1 .*ready/);
+      expect((await made.replicas()).map(({ Id }) => Id)).toEqual([replica?.Id]);
       await cli("stop", "qwen3-32b-bf16-1");
       expect(await made.replicas()).toEqual([]);
       const gpus: { gpus: readonly { status: string }[] } = JSON.parse(await cli("gpus", "--json"));

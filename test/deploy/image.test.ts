@@ -122,6 +122,22 @@ describeWithDocker("the image of the gateway", () => {
     expect(JSON.stringify(checks)).not.toContain(KEY);
   });
 
+  it("without the socket's group, says which one it lacks", { timeout: 30_000 }, async () => {
+    const { docker, image, installation, socketGroup } = made;
+    const lacking = await docker.createContainer({
+      name: `${installation}-lacking`,
+      Image: image,
+      Cmd: ["doctor", "--json"],
+      Env: [`AIM_ENGINE_KEY=${KEY}`],
+      HostConfig: { ReadonlyRootfs: true, Binds: [`${SOCKET}:${SOCKET}`] },
+    });
+    await lacking.start();
+    expect(await lacking.wait()).toMatchObject({ StatusCode: 1 });
+    const logs = (await lacking.logs({ stdout: true, follow: false })).toString();
+    expect(logs).toContain(`no permission to open ${SOCKET}`);
+    expect(logs).toContain(`--group-add ${socketGroup}`);
+  });
+
   it("ends cleanly, and leaves its models running", { timeout: 60_000 }, async () => {
     await container.stop({ t: 40 });
     expect((await container.inspect()).State.ExitCode).toBe(0);
