@@ -20,6 +20,7 @@ export function controlSettings(config: Config): ControlPlaneSettings {
     keepAliveMs: keepAlive,
     defaultRuntime: runtime,
     maxHoldMs: maxHold,
+    logDir: config.logDir,
     recoveryMs: config.gpuRecovery,
     waiters: { maxPerModel: config.maxWaiting, maxBytes: config.maxWaitingBytes },
     launch: {
@@ -33,6 +34,7 @@ export function controlSettings(config: Config): ControlPlaneSettings {
       self: [process.execPath, `${import.meta.dirname}/main.ts`],
     },
     reconcileEveryMs: RECONCILE_EVERY_MS,
+    progressMs: config.timeouts.progress,
     keepOnExit: new Set(runtimes.filter(({ onExit }) => onExit === "keep").map(({ name }) => name)),
   };
 }

@@ -1,5 +1,5 @@
 // The control plane in the shapes that the data plane and the admin API ask for.
-import type { ControlView } from "./admin/view.ts";
+import type { CheckView, ControlView } from "./admin/view.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { maxModelLenOf, type Recipe } from "./catalog/recipe.ts";
 import type { ControlPlane } from "./control/plane.ts";
@@ -7,7 +7,11 @@ import type { Status } from "./control/status.ts";
 import type { ModelCard, ModelDirectory } from "./gateway/pool.ts";
 import type { Clock } from "./lib/clock.ts";
 
-export function controlView({ status, operator }: ControlPlane): ControlView {
+/** `surroundings` looks at what no runtime sees: the host and the configuration. */
+export function controlView(
+  { status, operator, inspector, pulls }: ControlPlane,
+  surroundings: (signal: AbortSignal) => Promise<readonly CheckView[]>,
+): ControlView {
   return {
     models: () => status.models(),
     recipes: () => status.recipes(),
@@ -17,6 +21,14 @@ export function controlView({ status, operator }: ControlPlane): ControlView {
     problems: () => status.problems(),
     launch: (request, signal) => operator.launch(request, signal),
     stop: (name, options, signal) => operator.stop(name, options, signal),
+    restart: (name, options, signal) => operator.restart(name, options, signal),
+    remove: (name, options, signal) => operator.remove(name, options, signal),
+    releaseGpu: (id) => operator.releaseGpu(id),
+    explain: (request) => inspector.explain(request),
+    show: (name) => inspector.show(name),
+    stats: (signal) => inspector.stats(signal),
+    examine: async (signal) => (await Promise.all([surroundings(signal), inspector.examine(signal)])).flat(),
+    pull: (name, signal) => pulls.pull(name, signal),
     logs: (name, options, signal) => operator.logs(name, options, signal),
   };
 }

@@ -2,6 +2,7 @@
 import { createAdminRoutes } from "./admin/routes.ts";
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import type { RuntimeName } from "./catalog/recipe.ts";
+import { examineSurroundings } from "./compose-doctor.ts";
 import { catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
 import { controlView, modelDirectory } from "./compose-views.ts";
 import { isLoopback, type Config } from "./config.ts";
@@ -90,7 +91,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
     resolve: (name) => modelOf(catalog.resolve(name)),
     nearest: (name) => catalog.nearest(name),
     admin: createAdminRoutes({
-      view: controlView(control),
+      view: controlView(control, (signal) => examineSurroundings(config, catalog, signal)),
       events,
       metrics,
       beforeMetrics: () => control.status.measure(metrics),

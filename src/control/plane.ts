@@ -1,7 +1,6 @@
 // The control plane, wired: fleet, planner loop, launcher, reaper and one reconciler per runtime. Tests and simulations
 // wire the same parts, with other drivers and another clock.
 import type { Catalog } from "../catalog/catalog.ts";
-import type { LaunchDefaults } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import type { Clock } from "../lib/clock.ts";
 import { runAll } from "../lib/run-all.ts";
@@ -10,17 +9,18 @@ import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Controller } from "./controller.ts";
-import { Estimates } from "./estimates.ts";
+import { Estimates, type EstimateStore } from "./estimates.ts";
 import { Fleet } from "./fleet.ts";
 import type { FleetSettings } from "./fleet-deps.ts";
 import { Journal } from "./journal.ts";
 import { Launcher, type LauncherDeps } from "./launcher.ts";
-import { Operator } from "./operator.ts";
+import { createOperations, type OperationSettings, type Operations } from "./operations.ts";
 import { FleetPool } from "./pool.ts";
 import { Reaper } from "./reaper.ts";
 import type { Replica } from "./replica.ts";
-import { startReconciler, type ReconcilerDeps } from "./reconciler.ts";
+import { startReconciler, type ReconcilerDeps, type RunningReconciler } from "./reconciler.ts";
 import { Status } from "./status.ts";
+import { startWatchdog, type WatchdogDeps } from "./watchdog.ts";
 
 export interface ControlPlaneDeps {
   readonly clock: Clock;
@@ -30,25 +30,27 @@ export interface ControlPlaneDeps {
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** What only runtimes know: whether a replica answers, and what its log lines mean. */
-  readonly engines: Pick<LauncherDeps, "awaitReady" | "parseProgress" | "diagnose"> & Pick<ReconcilerDeps, "answers">;
+  readonly engines: Pick<LauncherDeps, "awaitReady" | "parseProgress" | "diagnose" | "generates"> &
+    Pick<ReconcilerDeps, "answers"> &
+    Pick<WatchdogDeps, "loadOf">;
+  /** Where what is learned of starts outlives the gateway; absent: nowhere. */
+  readonly estimateStore?: EstimateStore;
   readonly settings: ControlPlaneSettings;
 }
 
-export interface ControlPlaneSettings extends FleetSettings {
-  readonly installation: string;
-  readonly launch: LaunchDefaults;
-  readonly maxHoldMs: number;
+export interface ControlPlaneSettings extends FleetSettings, OperationSettings {
   /** Pause between two full lists of a runtime. */
   readonly reconcileEveryMs: number;
+  /** How long an engine may have work and do none; Infinity: for ever. */
+  readonly progressMs: number;
   /** Runtimes whose replicas outlive the gateway. */
   readonly keepOnExit: ReadonlySet<RuntimeName>;
 }
 
-export interface ControlPlane {
+export interface ControlPlane extends Operations {
   readonly fleet: Fleet;
   readonly pool: FleetPool;
   readonly status: Status;
-  readonly operator: Operator;
   /** Resolves when every runtime was asked once what it has and what runs there. */
   readonly surveyed: Promise<unknown>;
   /** Takes down what is not to be kept, ends every loop and effect, and lets go of the drivers. */
@@ -61,18 +63,23 @@ const KILL_MS = 5_000;
 /** Starts at once: the first thing it does is to look for replicas that already run. */
 export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const { clock, catalog, drivers, events, metrics, logger, engines, settings } = deps;
-  const { installation, maxHoldMs } = settings;
+  const { installation } = settings;
   const { stopGraceMs } = settings.launch;
   const journal = new Journal({ clock, events, metrics, logger });
   const fleet = new Fleet({ clock, recipes: catalog, journal, settings });
   for (const driver of drivers.values()) {
     fleet.setRuntime(driver.name, { known: false, placement: driver.placement, gpus: [] });
   }
-  const estimates = new Estimates();
-  const status = new Status(fleet, catalog, clock);
+  const estimates = new Estimates({
+    clock,
+    store: deps.estimateStore,
+    onProblem: (problem, error) => logger.warn({ err: error }, problem),
+  });
+  const status = new Status({ fleet, catalog, clock, estimates, defaultRuntime: settings.defaultRuntime });
   const launcher = new Launcher({
     clock,
     fleet,
+    journal,
     drivers,
     installation,
     estimates,
@@ -81,33 +88,52 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   });
   const reaper = new Reaper({ clock, fleet, drivers, logger, stopGraceMs });
   const controller = new Controller({ clock, fleet, launcher, reaper, journal, logger });
-  const reconcile = (driver: RuntimeDriver) =>
-    startReconciler({
-      driver,
-      fleet,
-      journal,
-      clock,
-      logger,
-      everyMs: settings.reconcileEveryMs,
-      answers: engines.answers,
-      onDied: (replica, exit) => controller.died(replica, exit),
-    });
-  const reconcilers = new Map([...drivers.values()].map((driver) => [driver.name, reconcile(driver)]));
+  const reconcilers = startReconcilers(deps, { fleet, journal, controller });
   controller.supervise(reconcilers);
+  const watchdog = startWatchdog({
+    clock,
+    fleet,
+    logger,
+    limitMs: settings.progressMs,
+    loadOf: (address, signal) => engines.loadOf(address, signal),
+    generates: (address, model, signal) => engines.generates(address, model, signal),
+    onStalled: (replica, silentMs) => launcher.stalled(replica, silentMs),
+  });
   const keep = (replica: Replica) => settings.keepOnExit.has(replica.identity.runtime);
   return {
     fleet,
-    pool: new FleetPool(fleet, estimates, clock),
+    pool: new FleetPool(fleet, estimates),
     status,
     surveyed: Promise.all([...reconcilers.values()].map((reconciler) => reconciler.surveyed)),
-    operator: new Operator({ fleet, catalog, status, drivers, clock, installation, maxHoldMs }),
+    ...createOperations({ fleet, catalog, status, drivers, clock, settings }),
     stop: () =>
       runAll([
+        () => launcher.close(),
+        () => watchdog.stop(),
         () => controller.stop({ keep, graceMs: stopGraceMs + KILL_MS }),
+        () => estimates.close(),
         () => tellOfKept(fleet.replicas.all(), logger),
         ...[...drivers.values()].map((driver) => () => driver.close()),
       ]),
   };
+}
+
+function startReconcilers(
+  { clock, drivers, logger, engines, settings }: ControlPlaneDeps,
+  { controller, ...parts }: Pick<ReconcilerDeps, "fleet" | "journal"> & { readonly controller: Controller },
+): ReadonlyMap<RuntimeName, RunningReconciler> {
+  const start = (driver: RuntimeDriver) =>
+    startReconciler({
+      ...parts,
+      driver,
+      clock,
+      logger,
+      everyMs: settings.reconcileEveryMs,
+      answers: engines.answers,
+      onDied: (replica, exit, circumstances) => controller.died(replica, exit, circumstances),
+      onOutOfMemory: (replica) => controller.outOfMemory(replica),
+    });
+  return new Map([...drivers.values()].map((driver) => [driver.name, start(driver)]));
 }
 
 /** Nobody should have to find out by himself what still holds GPUs. */

@@ -1,11 +1,14 @@
 // The fleet in words and plain data, for clients and operators. Reads, never changes.
 import type { Catalog } from "../catalog/catalog.ts";
-import type { Recipe } from "../catalog/recipe.ts";
+import type { Recipe, RuntimeName } from "../catalog/recipe.ts";
 import { select, type Selection } from "../catalog/select.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Estimates } from "./estimates.ts";
 import type { Fleet } from "./fleet.ts";
+import { measureGpu, overviewOf, type GpuOverview } from "./gpu-overview.ts";
 import { Ledger, offersOf } from "./ledger.ts";
+import { toPullReport, type PullReport } from "./pull-report.ts";
 import type { Replica } from "./replica.ts";
 import { runtimeOf, type FleetSnapshot } from "./snapshot.ts";
 
@@ -44,6 +47,11 @@ export interface ReplicaStatus {
   readonly idleUntil?: string;
   readonly backend?: string;
   readonly address?: string;
+  /** While it starts, where earlier starts tell. */
+  readonly etaSeconds?: number;
+  readonly flags?: readonly string[];
+  /** While it pulls. */
+  readonly pull?: Extract<PullReport, { kind: "progress" }>;
 }
 
 export interface RecipeStatus {
@@ -64,11 +72,21 @@ export class Status {
   readonly #fleet: Fleet;
   readonly #catalog: Catalog;
   readonly #clock: Clock;
+  readonly #estimates: Estimates;
+  readonly #defaultRuntime: RuntimeName;
 
-  constructor(fleet: Fleet, catalog: Catalog, clock: Clock) {
-    this.#fleet = fleet;
-    this.#catalog = catalog;
-    this.#clock = clock;
+  constructor(deps: {
+    readonly fleet: Fleet;
+    readonly catalog: Catalog;
+    readonly clock: Clock;
+    readonly estimates: Estimates;
+    readonly defaultRuntime: RuntimeName;
+  }) {
+    this.#fleet = deps.fleet;
+    this.#catalog = deps.catalog;
+    this.#clock = deps.clock;
+    this.#estimates = deps.estimates;
+    this.#defaultRuntime = deps.defaultRuntime;
   }
 
   models(): readonly ModelStatus[] {
@@ -91,26 +109,23 @@ export class Status {
   }
 
   recipes(): { readonly recipes: readonly RecipeStatus[]; readonly problems: Catalog["problems"] } {
-    const { defaultRuntime } = this.#fleet.snapshot();
-    const recipes = this.#catalog.recipes.map(
-      ({ id, model, aliases, engine, runtime, precision, hardware, profiles, file, notes }) => ({
-        id,
-        model,
-        aliases,
-        engine,
-        runtime: runtime ?? defaultRuntime,
-        ...(precision === undefined ? {} : { precision }),
-        hardware,
-        profiles: profiles.map((profile) => ({
-          id: profile.id,
-          gpus: profile.gpus,
-          default: profile.isDefault,
-        })),
-        file,
-        ...(notes === undefined ? {} : { notes }),
-      }),
-    );
-    return { recipes, problems: this.#catalog.problems };
+    return { recipes: this.#catalog.recipes.map((one) => this.recipe(one)), problems: this.#catalog.problems };
+  }
+
+  recipe(recipe: Recipe): RecipeStatus {
+    const { id, model, aliases, engine, runtime, precision, hardware, profiles, file, notes } = recipe;
+    return {
+      id,
+      model,
+      aliases,
+      engine,
+      runtime: runtime ?? this.#defaultRuntime,
+      ...(precision === undefined ? {} : { precision }),
+      hardware,
+      profiles: profiles.map((profile) => ({ id: profile.id, gpus: profile.gpus, default: profile.isDefault })),
+      file,
+      ...(notes === undefined ? {} : { notes }),
+    };
   }
 
   replicas(): readonly ReplicaStatus[] {
@@ -119,7 +134,9 @@ export class Status {
 
   replica(replica: Replica): ReplicaStatus {
     const { name, model, state, reason, inFlight, ref, address, readyAtWall } = replica;
-    const { recipeId, profileId, runtime, gpus } = replica.identity;
+    const { recipeId, profileId, runtime, gpus, flags } = replica.identity;
+    const etaMs = this.#estimates.etaMs(replica);
+    const pull = state === "pulling" ? replica.progress.pull : undefined;
     const idleUntil = this.#idleUntil(replica);
     return {
       name,
@@ -136,33 +153,14 @@ export class Status {
       ...(idleUntil === undefined ? {} : { idleUntil }),
       ...(ref === undefined ? {} : { backend: ref.id }),
       ...(address === undefined ? {} : { address: address.href }),
+      ...(etaMs === undefined ? {} : { etaSeconds: Math.ceil(etaMs / 1000) }),
+      ...(flags === undefined ? {} : { flags }),
+      ...(pull === undefined ? {} : { pull: toPullReport(replica.image ?? "", pull) }),
     };
   }
 
-  gpus(): readonly {
-    readonly id: string;
-    readonly runtime: string;
-    readonly product: string;
-    readonly memoryBytes: number;
-    readonly usedBytes?: number;
-    readonly replica?: string;
-    readonly model?: string;
-  }[] {
-    return [...this.#fleet.runtimes()].flatMap(([runtime, { gpus }]) =>
-      gpus.map(({ id, product, memoryBytes, usedBytes }) => {
-        const holder = this.#fleet.replicas
-          .all()
-          .find((replica) => replica.identity.runtime === runtime && replica.identity.gpus.includes(id));
-        return {
-          id,
-          runtime,
-          product,
-          memoryBytes,
-          ...(usedBytes === undefined ? {} : { usedBytes }),
-          ...(holder === undefined ? {} : { replica: holder.name, model: holder.model }),
-        };
-      }),
-    );
+  gpus(): readonly GpuOverview[] {
+    return this.#fleet.gpus().map(overviewOf);
   }
 
   runtimes(): readonly { readonly name: string; readonly available: boolean; readonly reason?: string }[] {
@@ -186,14 +184,14 @@ export class Status {
 
   /** Sets the gauges, which are only looked at when somebody asks for metrics. */
   measure(metrics: Metrics): void {
-    for (const gauge of [metrics.replicas, metrics.inFlight, metrics.waiting, metrics.gpus]) gauge.reset();
+    const { replicas, inFlight, waiting, gpus, gpuMemory, gpuQuarantined } = metrics;
+    for (const gauge of [replicas, inFlight, waiting, gpus, gpuMemory, gpuQuarantined]) gauge.reset();
     for (const replica of this.#fleet.replicas.all()) {
       metrics.replicas.inc({ model: replica.model, state: replica.state });
       metrics.inFlight.inc({ model: replica.model }, replica.inFlight);
     }
     for (const { model } of this.#catalog.models()) metrics.waiting.set({ model }, this.#fleet.demand.waiting(model));
-    for (const gpu of this.gpus())
-      metrics.gpus.set({ gpu: gpu.id, model: gpu.model ?? "" }, gpu.model === undefined ? 0 : 1);
+    for (const gpu of this.#fleet.gpus()) measureGpu(gpu, metrics);
   }
 
   #presentState(replicas: readonly Replica[]): StateOfModel | undefined {

@@ -18,7 +18,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean; read
     registers,
   });
   build.set({ version: options.version ?? "unknown" }, 1);
-  return { registry, ...requestMetrics(registers), ...replicaMetrics(registers) };
+  return { registry, ...requestMetrics(registers), ...replicaMetrics(registers), ...gpuMetrics(registers) };
 }
 
 /** Of requests, as the data plane sees them. */
@@ -72,7 +72,7 @@ function requestMetrics(registers: Registry[]) {
   };
 }
 
-/** Of replicas and GPUs; the gauges are set when somebody looks. */
+/** Of replicas; the gauges are set when somebody looks. */
 function replicaMetrics(registers: Registry[]) {
   return {
     startSeconds: new Histogram({
@@ -112,10 +112,28 @@ function replicaMetrics(registers: Registry[]) {
       labelNames: ["model"],
       registers,
     }),
+  };
+}
+
+/** Of GPUs; set when somebody looks. */
+function gpuMetrics(registers: Registry[]) {
+  return {
     gpus: new Gauge({
       name: "aim_gpu_allocated",
       help: "1 where a replica holds the GPU, else 0.",
       labelNames: ["gpu", "model"],
+      registers,
+    }),
+    gpuMemory: new Gauge({
+      name: "aim_gpu_memory_bytes",
+      help: "Memory of the GPU: total, used by whomever, and baseline: what is used when nobody of ours holds it.",
+      labelNames: ["gpu", "kind"],
+      registers,
+    }),
+    gpuQuarantined: new Gauge({
+      name: "aim_gpu_quarantined",
+      help: "1 where the memory of the GPU did not come back after a replica, so that nothing is placed on it; else 0.",
+      labelNames: ["gpu"],
       registers,
     }),
   };
