@@ -110,7 +110,12 @@ export const ERROR_KINDS = {
     "retryable",
     "The gateway is going down; ask again in a moment.",
   ),
-  model_start_timeout: kind(504, "server_error", "final", "The model was not ready within `startTimeout`."),
+  model_start_timeout: kind(
+    504,
+    "server_error",
+    "final",
+    "The model was not ready within `startTimeout`, or its load stood still; the message says where.",
+  ),
   upstream_timeout: kind(504, "server_error", "final", "The backend was silent for longer than `timeouts` allows."),
   // The next ones never reach an API client: they are errors of the operator's files and machine.
   invalid_config: kind(

@@ -30,6 +30,11 @@ export interface Symptom extends Failure {
 /** The first that matches any line wins: the more specific cause stands before its usual consequences. */
 export const SYMPTOMS: readonly Symptom[] = [
   {
+    code: "host_out_of_memory",
+    pattern: /\/dev\/shm\b.*No space left|shared memory segment|(?:out of|insufficient) shared memory/i,
+    advice: "its shared memory is too small: raise docker.shm in config.yaml, or shm in the recipe",
+  },
+  {
     code: "disk_full",
     pattern: /No space left on device|ENOSPC|Disk quota exceeded|Not enough free disk space to download/i,
     advice: "free disk space where images and the model cache lie, or give docker.cache another place in config.yaml",
@@ -72,13 +77,6 @@ export const SYMPTOMS: readonly Symptom[] = [
     advice: "check the recipe's image, or pull it by hand on that machine (after docker login where it is private)",
   },
   {
-    code: "download_failed",
-    pattern:
-      /LocalEntryNotFoundError|outgoing traffic has been disabled|We couldn't connect to|Max retries exceeded with url|NameResolutionError|Temporary failure in name resolution|Network is unreachable|IncompleteRead|ReadTimeoutError|(?:429|50[0234]) (?:Client|Server) Error/i,
-    advice:
-      "its files could not be downloaded: check the network and proxy of its container (HTTPS_PROXY, HF_ENDPOINT under env), or fill the cache beforehand",
-  },
-  {
     code: "no_gpu_access",
     pattern:
       /No (?:HIP|CUDA) GPUs are available|no (?:ROCm|CUDA)-capable device|Unable to open \/dev\/kfd|Failed to infer device type|gathering device information|could not select device driver|hipErrorNoDevice|failed to discover .*CDI|unresolvable CDI devices/i,
@@ -106,6 +104,14 @@ export const SYMPTOMS: readonly Symptom[] = [
     pattern:
       /Cannot allocate memory|JavaScript heap out of memory|(?:^|\s)MemoryError|DefaultCPUAllocator: can't allocate|Bus error|Out of memory: Killed process/i,
     advice: "the machine ran out of memory: raise memory (or docker.shm, for shared memory), or run less beside it",
+  },
+  {
+    code: "download_failed",
+    // Also said, as a warning, by an engine that has all its files and no network: after what ends such a one.
+    pattern:
+      /LocalEntryNotFoundError|outgoing traffic has been disabled|We couldn't connect to|Max retries exceeded with url|NameResolutionError|Temporary failure in name resolution|Network is unreachable|IncompleteRead|ReadTimeoutError|(?:429|50[0234]) (?:Client|Server) Error/i,
+    advice:
+      "its files could not be downloaded: check the network and proxy of its container (HTTPS_PROXY, HF_ENDPOINT under env), or fill the cache beforehand",
   },
   {
     code: "unsupported_model",

@@ -25,6 +25,8 @@ describe("why an engine failed, from what it said", () => {
     ["disk-full", "disk_full", "docker.cache"],
     ["unwritable-cache", "cache_not_writable", "docker.cache"],
     ["shared-memory", "host_out_of_memory", "docker.shm"],
+    ["nccl-shared-memory", "host_out_of_memory", "docker.shm"],
+    ["offline-out-of-memory", "out_of_memory", "--max-model-len"],
     ["no-gpu", "no_gpu_access", "/dev/kfd"],
     ["unsupported-model", "unsupported_model", "image"],
     ["remote-code", "unsupported_model", "--trust-remote-code"],
