@@ -1,5 +1,6 @@
 // What became of a replica, in words: for those who waited, for operators, and for the decision whether to try again. Pure.
 import { isAimError, messageOf } from "../errors.ts";
+import { maskSecrets } from "../lib/secrets.ts";
 import { formatDuration } from "../lib/units.ts";
 import type { ReplicaExit } from "../runtime/driver.ts";
 import type { ReplicaFailure } from "./failures.ts";
@@ -45,7 +46,7 @@ export function failureOf(end: End, evidence: Evidence): ReplicaFailure {
 }
 
 function failedStart(error: Error, { model, lastLines, diagnose }: Evidence): ReplicaFailure {
-  const common = { message: `${model} could not be started`, advice: messageOf(error), lastLines };
+  const common = { message: `${model} could not be started`, advice: maskSecrets(messageOf(error)), lastLines };
   if (isAimError(error, "model_start_timeout")) {
     const { advice, code } = diagnose(undefined);
     const known = code === "crashed" ? remedyOf(error.data["kind"]) : `${advice} (${code})`;

@@ -41,6 +41,8 @@ export class Launcher {
   readonly #closing = new AbortController();
   /** When a process of it was last killed for memory. */
   readonly #memoryHints = new WeakMap<Replica, number>();
+  /** Those that are being asked for a token. */
+  readonly #questioned = new Set<Replica>();
 
   constructor(deps: LauncherDeps) {
     this.#deps = deps;
@@ -100,8 +102,11 @@ export class Launcher {
     this.#memoryHints.set(replica, clock.now());
     journal.memoryShort(replica);
     // One that loads is watched by its start; one that leaves is taken down anyway.
-    if (replica.state !== "ready" || address === undefined) return;
+    if (replica.state !== "ready" || address === undefined || this.#questioned.has(replica)) return;
+    this.#questioned.add(replica);
+    // Rejected only when the gateway stops: then nothing is to be done any more.
     const answers = await this.#deps.generates(address, replica.model, this.#closing.signal).catch(() => undefined);
+    this.#questioned.delete(replica);
     if (answers !== false || replica.state !== "ready") return;
     this.#deps.fleet.setResponsive(replica, "it ran out of memory and does not answer");
     await this.#fail(replica, { kind: "maimed" });
