@@ -118,10 +118,11 @@ export class Inspector {
     const image = replica.image ?? spec?.image;
     return {
       ...(image === undefined ? {} : { image }),
+      ...(replica.imageId === undefined ? {} : { imageId: replica.imageId }),
       argv: maskArgv(spec?.argv ?? []),
       env: maskEnv(spec?.env ?? {}),
       mounts: (spec?.mounts ?? []).map(mountText),
-      phases: replica.progress.times(clock.now()).map(({ phase, ms }) => ({ phase, seconds: ms / 1000 })),
+      phases: replica.progress.times(clock.now()).map(({ phase, ms }) => ({ phase, seconds: Math.round(ms) / 1000 })),
       ...(logDir === undefined ? {} : { logFile: `${logDir}/${replica.name}.log` }),
     };
   }

@@ -91,9 +91,7 @@ class Reconciler {
   note(hint: Hint): void {
     if (hint.kind === "interrupted") this.#wasAway = true;
     if (hint.kind !== "out_of_memory") return;
-    const hit = this.#deps.fleet.replicas
-      .all()
-      .find(({ identity, ref }) => identity.runtime === this.#name && ref?.id === hint.id);
+    const hit = this.#replica(hint.id);
     if (hit !== undefined) this.#deps.onOutOfMemory(hit);
   }
 
@@ -119,11 +117,21 @@ class Reconciler {
     });
     // Adoption and "known" in one go: nothing may be started before what already runs is in the fleet.
     for (const finding of findings) this.#take(finding);
+    for (const { ref, imageId } of observed) {
+      const replica = this.#replica(ref.id);
+      if (replica !== undefined) replica.imageId = imageId;
+    }
     this.#known = true;
     this.#wasAway = false;
     this.#gpus = withForeign(gpus, findings);
     this.#setAvailable(undefined, askedAt);
     await Promise.all([this.#cleanUp(findings, signal), this.#revisit({ giveUp: true }, signal)]);
+  }
+
+  /** By the runtime's own id. */
+  #replica(refId: string): Replica | undefined {
+    const all = this.#deps.fleet.replicas.all();
+    return all.find(({ identity, ref }) => identity.runtime === this.#name && ref?.id === refId);
   }
 
   #take(finding: Finding): void {

@@ -98,6 +98,8 @@ export class Replica {
   readonly progress: StartProgress;
   /** What its launch spec runs; undefined where there are no images, and for one that was adopted. */
   image: string | undefined;
+  /** The id of what it runs, whatever its tag names by now; kept by its reconciler. */
+  imageId: string | undefined;
   #state: ReplicaState;
   /** Why it is in this state, or what it is doing. */
   reason: string;

@@ -78,11 +78,13 @@ describe("what is known of a replica", () => {
 
   it("is what it runs, with secrets hidden, and how its start went", async () => {
     const rig = await rigWith({ recipes: [recipe], gpus: makeGpus(1), settings: { logDir: "/var/log/aim" } });
-    await serve(rig, "tiny");
+    rig.request("tiny", { serveMs: 15_000 });
+    await rig.clock.advance(20_000);
     const { replica, details } = replicaIn(rig.plane.inspector.show("tiny-1"));
     expect(replica).toMatchObject({ name: "tiny-1", state: "ready" });
     expect(details).toMatchObject({
       image: "sim:latest",
+      imageId: "sha256:of sim:latest",
       env: { HF_TOKEN: "***", SEED: "1", HIP_VISIBLE_DEVICES: "0" },
       mounts: ["/srv/models:/models:ro"],
       logFile: "/var/log/aim/tiny-1.log",

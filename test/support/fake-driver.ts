@@ -88,6 +88,7 @@ export class FakeDriver implements RuntimeDriver {
       createdAt: startedAtWall,
       ...(state === "running" ? { address } : {}),
       ...(exit === undefined ? {} : { exit }),
+      ...(spec.image === undefined ? {} : { imageId: `sha256:of ${spec.image}` }),
     }));
   }
 
