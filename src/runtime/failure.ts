@@ -7,7 +7,7 @@ import { visibleText } from "./visible-text.ts";
 const HOST_MEMORY: Failure = {
   code: "host_out_of_memory",
   advice:
-    "it hit its memory limit, or the machine ran out of memory: raise memory in its recipe, or run less beside it",
+    "it hit its memory limit, or the machine ran out of memory: raise resources.memory in its recipe, or run less beside it",
 };
 
 /** Why a replica failed, from its last log lines and how it ended. */

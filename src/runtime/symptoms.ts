@@ -32,7 +32,7 @@ export const SYMPTOMS: readonly Symptom[] = [
   {
     code: "host_out_of_memory",
     pattern: /\/dev\/shm\b.*No space left|shared memory segment|(?:out of|insufficient) shared memory/i,
-    advice: "its shared memory is too small: raise docker.shm in config.yaml, or shm in the recipe",
+    advice: "its shared memory is too small: raise docker.shm in config.yaml, or resources.shm in the recipe",
   },
   {
     code: "disk_full",
@@ -103,7 +103,7 @@ export const SYMPTOMS: readonly Symptom[] = [
     code: "host_out_of_memory",
     pattern:
       /Cannot allocate memory|JavaScript heap out of memory|(?:^|\s)MemoryError|DefaultCPUAllocator: can't allocate|Bus error|Out of memory: Killed process/i,
-    advice: "the machine ran out of memory: raise memory (or docker.shm, for shared memory), or run less beside it",
+    advice: "the machine ran out of memory: raise resources.memory in the recipe (docker.shm for shared memory), or run less beside it",
   },
   {
     code: "download_failed",

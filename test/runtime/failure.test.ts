@@ -80,7 +80,7 @@ describe("why an engine failed, from how it ended", () => {
   it("believes the kernel before the log", () => {
     const failure = classifyFailure(["unrecognized arguments: --x"], { code: 137, outOfMemory: true });
     expect(failure.code).toBe("host_out_of_memory");
-    expect(failure.advice).toContain("raise memory");
+    expect(failure.advice).toContain("raise resources.memory");
   });
 
   it.each([
