@@ -19,8 +19,6 @@ export interface PrivateDockerdOptions {
   readonly dataRoot?: string;
   /** Further arguments of dockerd: "--live-restore". */
   readonly args?: readonly string[];
-  /** `none`: containers have no network. `bridge`: they have one of their own, which this machine reaches; default none. */
-  readonly network?: "none" | "bridge";
 }
 
 export interface PrivateDockerd {
@@ -74,10 +72,11 @@ export async function startPrivateDockerd(options: PrivateDockerdOptions = {}): 
     log: join(folder, "dockerd.log"),
   };
   const docker = new Docker({ socketPath: paths.socket });
-  const bridge = options.network === "bridge" ? await addBridge() : undefined;
+  // Its own, always: a daemon that is told to have none deletes docker0, which is the shared daemon's.
+  const bridge = await addBridge();
   // Not iptables: its rules are the shared daemon's.
   const fixed = [`--host=unix://${paths.socket}`, `--pidfile=${paths.pidFile}`, `--exec-root=${paths.execRoot}`];
-  fixed.push(`--data-root=${paths.dataRoot}`, "--iptables=false", "--ip-masq=false", `--bridge=${bridge ?? "none"}`);
+  fixed.push(`--data-root=${paths.dataRoot}`, "--iptables=false", "--ip-masq=false", `--bridge=${bridge}`);
   await mkdir(paths.dataRoot, { recursive: true });
   let child: ChildProcess | undefined;
   let stopped: Promise<void> | undefined;
@@ -121,7 +120,7 @@ export async function startPrivateDockerd(options: PrivateDockerdOptions = {}): 
     await endRemains(folder);
     await unmountAll(folder);
     if (options.dataRoot !== undefined) await unmountAll(options.dataRoot, { below: true });
-    if (bridge !== undefined) await run("ip", ["link", "delete", bridge]);
+    await run("ip", ["link", "delete", bridge]);
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
