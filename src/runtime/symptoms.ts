@@ -103,7 +103,8 @@ export const SYMPTOMS: readonly Symptom[] = [
     code: "host_out_of_memory",
     pattern:
       /Cannot allocate memory|JavaScript heap out of memory|(?:^|\s)MemoryError|DefaultCPUAllocator: can't allocate|Bus error|Out of memory: Killed process/i,
-    advice: "the machine ran out of memory: raise resources.memory in the recipe (docker.shm for shared memory), or run less beside it",
+    advice:
+      "the machine ran out of memory: raise resources.memory in the recipe (docker.shm for shared memory), or run less beside it",
   },
   {
     code: "download_failed",
