@@ -91,6 +91,15 @@ describeWithDocker("a gateway in a container", () => {
     expect(await rig.docker.listNetworks({ filters: { name: [network] } })).toEqual([]);
   });
 
+  it("is attached to Docker's default bridge where replicas are there", async () => {
+    await rig.docker.createNetwork({ Name: network });
+    const home = await makeHome(network);
+    const driver = rig.makeDriver({ selfContainer: home.id });
+    drivers.push(driver);
+    await start(driver);
+    expect(await networksOf(home)).toEqual(["bridge", network]);
+  });
+
   it("is left alone on the host's network, where every container can be reached", async () => {
     const home = await makeHome("host");
     await start(makeDriver(home.id));
