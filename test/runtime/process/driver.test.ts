@@ -1,7 +1,7 @@
 // What is peculiar to the process runtime; what it shares with all drivers is in test/contract.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -271,6 +271,16 @@ describe("the process runtime", () => {
       what: "the older log",
     });
     expect((await only(driver)).state).toBe("running");
+  });
+
+  it("deletes the logs of replicas that are gone for more than a week, whatever they ran in", async () => {
+    const old = join(logDir, "gone.log");
+    await writeFile(old, "x");
+    await utimes(old, 1000, 1000);
+    await writeFile(join(logDir, "fresh.log"), "x");
+    makeDriver();
+    await until(async () => (await stat(old).catch(() => undefined)) === undefined, { what: "the end of the old log" });
+    expect((await stat(join(logDir, "fresh.log"))).size).toBe(1);
   });
 
   describe("ping", () => {
