@@ -44,7 +44,12 @@ const GPU_FOUND: Findings = {
 };
 
 function envOf(body: { readonly Env?: string[] | undefined }): Record<string, string> {
-  return Object.fromEntries((body.Env ?? []).map((entry) => entry.split(/=(.*)/s) as [string, string]));
+  return Object.fromEntries(
+    (body.Env ?? []).map((entry) => {
+      const equals = entry.indexOf("=");
+      return [entry.slice(0, equals), entry.slice(equals + 1)];
+    }),
+  );
 }
 
 describe("createBody", () => {
