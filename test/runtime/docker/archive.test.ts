@@ -21,7 +21,7 @@ class Printer {
   mostFollowers = 0;
   isRunning = true;
   /** Fails every request while it is set, and ends the streams that are open. */
-  fault: Error | undefined;
+  fault: AimError | undefined;
 
   print(...texts: readonly string[]): void {
     for (const text of texts) this.lines.push({ text, stream: "stdout", time: timeOf(this.lines.length) });
