@@ -45,10 +45,7 @@ const GPU_FOUND: Findings = {
 
 function envOf(body: { readonly Env?: string[] | undefined }): Record<string, string> {
   return Object.fromEntries(
-    (body.Env ?? []).map((entry) => {
-      const equals = entry.indexOf("=");
-      return [entry.slice(0, equals), entry.slice(equals + 1)];
-    }),
+    (body.Env ?? []).map((entry) => [/^[^=]*/.exec(entry)?.[0] ?? "", entry.replace(/^[^=]*=/, "")]),
   );
 }
 
