@@ -33,23 +33,26 @@ class Printer {
   };
 
   async *#follow(since: string | undefined, signal: AbortSignal): AsyncGenerator<readonly LogLine[]> {
-    if (this.fault !== undefined) throw this.fault;
+    this.#failIfAway();
     this.opened.push(since);
     this.followers += 1;
     this.mostFollowers = Math.max(this.mostFollowers, this.followers);
     try {
       for (let next = 0; !signal.aborted;) {
-        const { fault } = this;
         const batch = this.lines.slice(next);
         next = this.lines.length;
         if (batch.length > 0) yield batch;
-        else if (fault !== undefined) throw fault;
         else if (!this.isRunning) return;
+        else this.#failIfAway();
         await new Promise((resolve) => setImmediate(resolve));
       }
     } finally {
       this.followers -= 1;
     }
+  }
+
+  #failIfAway(): void {
+    if (this.fault !== undefined) throw this.fault;
   }
 }
 
