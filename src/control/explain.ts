@@ -76,8 +76,15 @@ function serves(replica: ReplicaSnapshot, summary: string): Explanation {
 function starts({ recipe, profile, runtime, gpus, reasons }: Extract<Action, { kind: "start" }>): Explanation {
   const on = gpus.length === 0 ? "" : ` on ${gpus.length} free ${gpus.length === 1 ? "GPU" : "GPUs"}`;
   return {
-    ...{ model: recipe.model, verdict: "starts", summary: `${recipe.id} with ${profile.id} would start at once${on}` },
-    ...{ recipe: recipe.id, profile: profile.id, runtime, gpus, evicts: [], reasons },
+    model: recipe.model,
+    verdict: "starts",
+    summary: `${recipe.id} with ${profile.id} would start at once${on}`,
+    recipe: recipe.id,
+    profile: profile.id,
+    runtime,
+    gpus,
+    evicts: [],
+    reasons,
   };
 }
 
@@ -96,12 +103,16 @@ function held(snapshot: FleetSnapshot, { actions, holds }: Plan, { request }: De
   const waiting = snapshot.demands.length;
   const before = waiting === 0 ? [] : [`${waiting} other ${waiting === 1 ? "demand was" : "demands were"} there first`];
   return {
-    ...{
-      model: request.model,
-      verdict: evicts.length > 0 ? "evicts" : "waits",
-      summary: holds.get(ID) ?? "it would wait",
-    },
-    ...(chosen && { recipe: chosen.recipe.id, profile: chosen.profile.id, runtime: chosen.runtime }),
-    ...{ gpus: [], evicts, reasons: [...(chosen?.reasons ?? []), ...before] },
+    model: request.model,
+    verdict: evicts.length > 0 ? "evicts" : "waits",
+    summary: holds.get(ID) ?? "it would wait",
+    ...(chosen && {
+      recipe: chosen.recipe.id,
+      profile: chosen.profile.id,
+      runtime: chosen.runtime,
+    }),
+    gpus: [],
+    evicts,
+    reasons: [...(chosen?.reasons ?? []), ...before],
   };
 }

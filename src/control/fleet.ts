@@ -3,8 +3,8 @@
 //
 // In:  requests (acquire), operators (order, stop), effects (progress, started, ready, fail, gone), the reconciler (adopt, …).
 // Out: a snapshot for the planner, and `onChange` whenever the planner should look again.
-import type { RuntimeName } from "../catalog/recipe.ts";
-import { AimError } from "../errors.ts";
+import type { Recipe, RuntimeName } from "../catalog/recipe.ts";
+import type { AimError } from "../errors.ts";
 import type { BackendRef } from "../runtime/driver.ts";
 import { pick } from "./balance.ts";
 import { DemandBook, type DemandView } from "./demand.ts";
@@ -36,8 +36,13 @@ export class Fleet {
     this.#failures = new Failures(deps.clock);
     this.#gpus = new GpuBook(deps.settings);
     this.#parts = {
-      ...{ roster: this.#roster, demand: this.#demand, failures: this.#failures, gpus: this.#gpus },
-      ...{ runtimes: this.#runtimes, recipes: deps.recipes, defaultRuntime: deps.settings.defaultRuntime },
+      roster: this.#roster,
+      demand: this.#demand,
+      failures: this.#failures,
+      gpus: this.#gpus,
+      runtimes: this.#runtimes,
+      recipes: deps.recipes,
+      defaultRuntime: deps.settings.defaultRuntime,
       keepAliveMs: (replica) => this.keepAliveMs(replica),
     };
   }
@@ -77,9 +82,8 @@ export class Fleet {
   /** Resolves when the plan started a replica for it, or found one; rejects when it cannot be had or the signal aborts. */
   order(order: LaunchOrder, signal: AbortSignal): Promise<OrderResult> {
     if (this.#closed) throw shuttingDown();
-    for (const recipe of this.#deps.recipes.recipes) {
-      if (recipe.model === order.request.model) this.#failures.forgive(recipe.id);
-    }
+    const isOrdered = ({ model }: Recipe) => model === order.request.model;
+    for (const { id } of this.#deps.recipes.recipes.filter(isOrdered)) this.#failures.forgive(id);
     const placed = this.#demand.orders.add(order, signal, () => this.#hooks.onChange());
     this.#hooks.onChange();
     return placed;
@@ -147,26 +151,24 @@ export class Fleet {
     this.#move(replica, "failed", failure.message, "failed");
     this.#deps.journal.failed(replica, failure);
     replica.failureCause = failure.cause;
-    if (isTelling && readyAt === undefined && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));
+    const isOver = isTelling && readyAt === undefined && failure.retryAtOnce !== true;
+    if (isOver && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));
   }
 
   /** Nothing of it is left. */
   gone(replica: Replica): void {
     this.#move(replica, "gone", replica.reason);
     this.#roster.bury(replica, this.#deps.clock.now());
-    const { runtime } = replica.identity;
-    const readings = this.#runtimes.get(runtime)?.gpus ?? [];
-    if (this.#gpus.giveBack(replica, readings, this.#deps.clock.now())) this.#hooks.onSuspect(runtime);
+    const isDoubtful = this.#gpus.giveBack(replica, this.#runtimes, this.#deps.clock.now());
+    if (isDoubtful) this.#hooks.onSuspect(replica.identity.runtime);
   }
 
   /** What a runtime has; `askedAt` is absent where that was not asked for now. */
   setRuntime(name: RuntimeName, runtime: RuntimeSnapshot, askedAt?: number): void {
     this.#runtimes.set(name, runtime);
-    if (askedAt !== undefined) {
-      const isHeld = (gpu: string) => this.#roster.holder(name, gpu) !== undefined;
-      const changes = this.#gpus.observe(name, runtime.gpus, { askedAt, isHeld });
-      for (const change of changes) this.#deps.journal.gpu(name, change);
-    }
+    const isHeld = (gpu: string) => this.#roster.holder(name, gpu) !== undefined;
+    const changes = askedAt === undefined ? [] : this.#gpus.observe(name, runtime.gpus, { askedAt, isHeld });
+    for (const change of changes) this.#deps.journal.gpu(name, change);
     this.#hooks.onChange();
   }
 

@@ -33,6 +33,7 @@ interface Memory {
   quarantined?: string;
 }
 
+type Readings = ReadonlyMap<RuntimeName, { readonly gpus: readonly Gpu[] }>;
 type Leaver = Pick<Replica, "name" | "failureCause" | "identity">;
 
 /** The cause of a failed start whose GPUs another gateway had taken first. */
@@ -53,9 +54,11 @@ export class GpuBook {
    * A replica is gone. From now on its GPUs are not free before a reading says so: those whose memory can be read, and those
    * it never got because somebody else had taken them. True where there are such.
    */
-  giveBack({ name, failureCause, identity }: Leaver, readings: readonly Gpu[], now: number): boolean {
+  giveBack({ name, failureCause, identity }: Leaver, runtimes: Readings, now: number): boolean {
     const { runtime, gpus } = identity;
-    const readable = new Set(readings.filter(({ usedBytes }) => usedBytes !== undefined).map(({ id }) => id));
+    const readable = new Set(
+      (runtimes.get(runtime)?.gpus ?? []).filter(({ usedBytes }) => usedBytes !== undefined).map(({ id }) => id),
+    );
     const isTaken = failureCause === GPU_TAKEN;
     const doubtful = gpus.filter((gpu) => isTaken || readable.has(gpu));
     for (const gpu of doubtful) this.#memory(runtime, gpu).released = { at: now, by: name };

@@ -17,7 +17,7 @@ export function maskEnv(env: Readonly<Record<string, string>>): Readonly<Record<
 /** Of a command line, be a value joined to its flag by "=" or the next word. */
 export function maskArgv(argv: readonly string[]): readonly string[] {
   return argv.map((word, index) => {
-    const [flag = "", value] = splitOnce(word);
+    const [flag, value] = splitOnce(word);
     if (value !== undefined && SECRET_FLAG.test(flag)) return `${flag}=${MASK}`;
     return SECRET_FLAG.test(argv[index - 1] ?? "") ? MASK : maskSecrets(word);
   });

@@ -63,7 +63,8 @@ function whyNoneCanBeMade({ name, on }: Wish, context: OrderContext): AimError |
   return on === undefined ? undefined : whyNotOn(on, context);
 }
 
-function whyNotOn(on: readonly string[], { recipe, profile, gpus, block }: OrderContext): AimError | undefined {
+function whyNotOn(on: readonly string[], context: OrderContext): AimError | undefined {
+  const { recipe, profile, gpus } = context;
   const wrong = (message: string) => new AimError("invalid_value", message, { param: "on" });
   if (on.length !== profile.gpus) {
     return wrong(`${on.length} GPUs are named, and profile ${profile.id} of ${recipe.id} takes ${profile.gpus}`);
@@ -71,7 +72,7 @@ function whyNotOn(on: readonly string[], { recipe, profile, gpus, block }: Order
   for (const id of on) {
     const gpu = gpus.find((one) => one.id === id);
     if (gpu === undefined) return wrong(`there is no GPU ${id}; "aim-engine gpus" lists them`);
-    const blocked = block(id);
+    const blocked = context.block(id);
     if (blocked !== undefined && blocked.status !== "recovering") {
       const message = `GPU ${id} cannot be used: it is ${blocked.status} (${blocked.reason})`;
       return new AimError("no_capacity", message, { retryAfterMs: BLOCKED_RETRY_MS });

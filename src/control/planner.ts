@@ -82,7 +82,7 @@ class Draft {
   /** Idle = nothing in flight and nobody waiting; the recipe's minimum stays. */
   reapIdle(): void {
     for (const replica of this.#snapshot.replicas) {
-      if (!isIdle(replica)) continue;
+      if (!isIdle(replica) || this.#isAway(replica)) continue;
       if (replica.stale) this.#stop(replica, "stale", "its recipe has changed or is gone, and it is idle");
       else if (!this.#isKept(replica)) this.#reapWhenDue(replica);
     }
@@ -245,6 +245,11 @@ class Draft {
 
   #wake(at: number): void {
     this.wakeAt = Math.min(this.wakeAt ?? Infinity, at);
+  }
+
+  /** While its runtime is away it could not be stopped, and goes on serving. */
+  #isAway({ runtime }: ReplicaSnapshot): boolean {
+    return this.#snapshot.runtimes.get(runtime)?.unavailable !== undefined;
   }
 
   #reapWhenDue(replica: ReplicaSnapshot): void {

@@ -13,8 +13,14 @@ function gpu(usedGib: number | undefined, more: Partial<Gpu> = {}): Gpu {
 
 function leaver(options: { readonly isTaken?: boolean } = {}): Replica {
   const identity = {
-    ...{ name: "qwen-1", model: "qwen", recipeId: "qwen", recipeHash: "h", profileId: "1_gpu" },
-    ...{ runtime: "docker" as const, gpus: [ID], adopted: false },
+    name: "qwen-1",
+    model: "qwen",
+    recipeId: "qwen",
+    recipeHash: "h",
+    profileId: "1_gpu",
+    runtime: "docker" as const,
+    gpus: [ID],
+    adopted: false,
   };
   const entry = { state: "pending", reason: "", now: 0, wallNow: 0 } as const;
   const replica = new Replica(identity, { recipe: undefined, profile: undefined }, entry);
@@ -35,7 +41,7 @@ class Scene {
   }
 
   giveBack(reading: Gpu, now: number, replica = leaver()): boolean {
-    return this.book.giveBack(replica, [reading], now);
+    return this.book.giveBack(replica, new Map([["docker", { gpus: [reading] }]]), now);
   }
 }
 

@@ -7,7 +7,10 @@ const HOST = Array.from({ length: 8 }, (_, index) => gpu(`0000:0${index + 1}:00.
 
 function gpu(id: string, numaNode?: number, hive?: string, partition?: string): Gpu {
   return {
-    ...{ id, vendor: "amd", product: "MI300X", memoryBytes: 192 * 2 ** 30 },
+    id,
+    vendor: "amd",
+    product: "MI300X",
+    memoryBytes: 192 * 2 ** 30,
     ...(numaNode === undefined ? {} : { numaNode }),
     ...(hive === undefined ? {} : { hive }),
     ...(partition === undefined ? {} : { partition }),

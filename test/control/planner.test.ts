@@ -242,6 +242,12 @@ describe("idle replicas", () => {
     expect(wakeAt).toBeUndefined();
   });
 
+  it("stay while their runtime is away, which could not stop them", () => {
+    const due = [replica("a", { idleSince: 0 }), replica("b", { stale: true })];
+    expect(plan(snapshot({ replicas: due, runtime: { unavailable: "cannot reach Docker" } }), NOW).actions).toEqual([]);
+    expect(plan(snapshot({ replicas: due }), NOW).actions).toHaveLength(2);
+  });
+
   it("go at once when their recipe has changed or is gone", () => {
     expect(decide({ replicas: [replica("a", { stale: true, idleSince: NOW })] })).toEqual(["stop a-1 (stale)"]);
   });
@@ -359,7 +365,14 @@ describe("GPUs that cannot be given out", () => {
 
 describe("a launch order that says more", () => {
   const order = (wish: Demand["wish"], request: Partial<Demand["request"]> = {}): Demand => ({
-    ...{ id: "order:1", kind: "order", request: { model: "a", ...request }, since: NOW, waiting: 1 },
+    id: "order:1",
+    kind: "order",
+    request: {
+      model: "a",
+      ...request,
+    },
+    since: NOW,
+    waiting: 1,
     ...(wish === undefined ? {} : { wish }),
   });
   const there = replica("a", { gpus: ids(0, 4) });
