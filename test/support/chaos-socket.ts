@@ -1,5 +1,5 @@
-// A proxy in front of Docker's socket that breaks one answer at a time: delayed, dropped after the request was carried out,
-// cut in the middle, or replaced by something else.
+// A proxy in front of Docker's socket that breaks one exchange at a time: delayed, dropped after the request was carried out,
+// cut in the middle, or changed into something else.
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,13 +13,19 @@ export type Fault =
   /** Neither an answer nor an end. */
   | { readonly kind: "hang" }
   | { readonly kind: "cut answer"; readonly afterBytes: number }
-  | { readonly kind: "answer"; readonly status: number; readonly body: string };
+  | { readonly kind: "answer"; readonly status: number; readonly body: string }
+  /** Docker hears of it that much later. */
+  | { readonly kind: "delay"; readonly ms: number }
+  /** Docker is asked for another path. */
+  | { readonly kind: "redirect"; readonly from: RegExp; readonly to: string };
 
 export interface ChaosSocket {
   readonly socketPath: string;
   /** Request lines seen so far: "POST /v1.41/containers/create?name=…". */
   readonly requests: readonly string[];
-  /** Breaks the next `times` requests whose line matches. */
+  /** The most exchanges about such a line that were ever open at once. */
+  peak(line: RegExp): number;
+  /** Breaks the next `times` requests whose line matches, unless an earlier injection does. */
   inject(line: RegExp, fault: Fault, times?: number): void;
   /** Cuts every connection that is open now. */
   cutAll(): void;
@@ -37,6 +43,8 @@ export async function startChaosSocket(target: string): Promise<ChaosSocket> {
   const folder = await mkdtemp(join(tmpdir(), "aim-chaos-"));
   const socketPath = join(folder, "docker.sock");
   const requests: string[] = [];
+  /** Every beginning and end of an exchange, in their order. */
+  const diary: { readonly line: string; readonly change: 1 | -1 }[] = [];
   const injections: Injection[] = [];
   const sockets = new Set<Socket>();
 
@@ -56,6 +64,8 @@ export async function startChaosSocket(target: string): Promise<ChaosSocket> {
     track(client).once("data", (head) => {
       const line = head.toString("latin1").split("\r\n", 1)[0] ?? "";
       requests.push(line.replace(/ HTTP.*$/, ""));
+      diary.push({ line, change: 1 });
+      client.once("close", () => diary.push({ line, change: -1 }));
       const upstream = () => track(connect(target));
       pass({ client, head, fault: faultFor(line), upstream });
     });
@@ -65,6 +75,11 @@ export async function startChaosSocket(target: string): Promise<ChaosSocket> {
   return {
     socketPath,
     requests,
+    peak(line) {
+      let open = 0;
+      const counts = diary.filter((entry) => line.test(entry.line)).map(({ change }) => (open += change));
+      return Math.max(0, ...counts);
+    },
     inject: (line, fault, times = 1) => void injections.push({ line, fault, left: times }),
     cutAll: () => sockets.forEach((socket) => socket.destroy()),
     async close() {
@@ -104,17 +119,28 @@ function pass({ client, head, fault, upstream }: Passage): void {
       });
       return;
     }
-    case undefined: {
-      const server = forward(client, head, upstream());
-      server.pipe(client);
+    case "delay": {
+      const timer = setTimeout(() => passOn(client, head, upstream()), fault.ms);
+      client.pause().once("close", () => clearTimeout(timer));
+      return;
     }
+    case "redirect":
+      return passOn(client, Buffer.from(head.toString("latin1").replace(fault.from, fault.to), "latin1"), upstream());
+    case undefined:
+      return passOn(client, head, upstream());
   }
+}
+
+function passOn(client: Socket, head: Buffer, server: Socket): void {
+  forward(client, head, server).pipe(client);
 }
 
 function forward(client: Socket, head: Buffer, server: Socket): Socket {
   server.write(head);
   client.pipe(server);
   client.on("close", () => server.destroy());
+  // A daemon that is not there hangs up.
+  server.on("error", () => client.destroy());
   return server;
 }
 
