@@ -8,7 +8,8 @@ import { loadCatalog } from "../src/catalog/catalog.ts";
 import { loadConfig } from "../src/config.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const DOCS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md", "docs/glossary.md"];
+const GUIDES = ["architecture", "docker", "glossary", "operations", "recipes"];
+const DOCS = ["README.md", "CONTRIBUTING.md", ...GUIDES.map((name) => `docs/${name}.md`)];
 
 const read = (path: string) => readFile(join(ROOT, path), "utf8");
 
@@ -20,9 +21,9 @@ describe("the docs", () => {
   });
 
   it("the map names only what is there, and every folder of src", async () => {
-    const named = [...(await read("docs/architecture.md")).matchAll(/`((?:src|test|scripts|recipes)\/[\w./-]*)`/g)].map(
-      ([, path]) => path ?? "",
-    );
+    const named = [
+      ...(await read("docs/architecture.md")).matchAll(/`((?:src|test|scripts|recipes|deploy)\/[\w./-]*)`/g),
+    ].map(([, path]) => path ?? "");
     expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
     const entries = await readdir(join(ROOT, "src"), { withFileTypes: true });
     const expected = entries.map((entry) => (entry.isDirectory() ? `src/${entry.name}/` : `src/${entry.name}`));
