@@ -58,15 +58,8 @@ await describeWithPrivateDockerd("a Docker daemon of its own", () => {
   }, 60_000);
 
   /** It is known to be away. */
-  const away = async () => !(await runtime()).available;
-  const back = async () => (await runtime()).available;
-
-  async function runtime(): Promise<{ available: boolean; reason?: string }> {
-    const { runtimes } = await rig.gateway.get<{ runtimes: { name: string; available: boolean; reason?: string }[] }>(
-      "/api/runtimes",
-    );
-    return runtimes.find(({ name }) => name === "docker") ?? { available: false };
-  }
+  const away = async () => !(await rig.runtime()).available;
+  const back = async () => (await rig.runtime()).available;
 
   /** The gateway's own look at what runs. */
   const lists = () => new RegExp(`/containers/json.*${rig.home.installation}`);
@@ -159,7 +152,7 @@ await describeWithPrivateDockerd("a Docker daemon of its own", () => {
       const stream = await rig.stream("org/asked", 10_000);
       await dockerd.kill("SIGSTOP");
       await until(away, { timeoutMs: 30_000, what: "notice of the frost" });
-      expect((await runtime()).reason).toContain("did not answer within 8 s");
+      expect((await rig.runtime()).reason).toContain("did not answer within 8 s");
       expect((await rig.ask("org/cold")).text).toContain("runtime_unavailable");
       const looks = () => chaos.requests.filter((line) => line.endsWith("/version")).length;
       const soFar = looks();

@@ -1,7 +1,8 @@
 // A real gateway on a Docker Engine that is about to misbehave, and what is needed to see what becomes of it.
 import Docker from "dockerode";
 import { LABELS } from "../../src/catalog/launch-spec.ts";
-import type { ModelView, ReplicaView } from "../../src/admin/view.ts";
+import type { ModelView, ReplicaView, RuntimeView } from "../../src/admin/view.ts";
+import { SOCKET } from "./docker.ts";
 import { GatewayHome, type Gateway } from "./gateway-process.ts";
 import { ensureStandInImage } from "./stand-in-image.ts";
 import { until } from "./until.ts";
@@ -55,7 +56,7 @@ export class FaultRig {
   /** Of the engine that everybody shares. */
   static async onSharedEngine(options: FaultRigOptions): Promise<FaultRig> {
     await ensureStandInImage({ tags: [IMAGE] });
-    return FaultRig.make(options);
+    return FaultRig.make({ docker: new Docker({ socketPath: SOCKET }), ...options });
   }
 
   async start(): Promise<Gateway> {
@@ -102,6 +103,20 @@ export class FaultRig {
     const found = (await this.gateway.models()).find((one) => one.model === model);
     if (found === undefined) throw new Error(`the gateway knows no model ${model}`);
     return found;
+  }
+
+  /** What the gateway makes of its way to Docker. */
+  async runtime(): Promise<RuntimeView> {
+    const { runtimes } = await this.gateway.get<{ runtimes: readonly RuntimeView[] }>("/api/runtimes");
+    const docker = runtimes.find(({ name }) => name === "docker");
+    if (docker === undefined) throw new Error("the gateway has no runtime docker");
+    return docker;
+  }
+
+  /** Whether it takes itself for able to serve, and what it says about that to everybody. */
+  async readiness(): Promise<{ readonly status: number; readonly text: string }> {
+    const response = await fetch(`${this.gateway.url}/health/ready`);
+    return { status: response.status, text: await response.text() };
   }
 
   /** The first replica of the model that is in this state. */
