@@ -16,6 +16,14 @@ export interface Placement {
   readonly on?: readonly string[];
 }
 
+/** GPUs that are alike. */
+interface Kind {
+  readonly gpus: readonly Gpu[];
+  readonly ids: ReadonlySet<string>;
+}
+
+const NO_KIND: Kind = { gpus: [], ids: new Set() };
+
 export class Ledger {
   readonly #snapshot: FleetSnapshot;
   /** Every GPU held or taken in this plan. */
@@ -24,6 +32,9 @@ export class Ledger {
   readonly #doomed = new Set<string>();
   /** GPUs that will come back, and for which an earlier demand of this plan waits already. */
   readonly #claimed = new Set<string>();
+  /** Asked for again and again while room is sought among many replicas. */
+  readonly #kinds = new Map<RuntimeName, readonly Kind[]>();
+  readonly #candidates = new WeakMap<Placement, readonly Kind[]>();
 
   constructor(snapshot: FleetSnapshot) {
     this.#snapshot = snapshot;
@@ -71,7 +82,7 @@ export class Ledger {
     const leaving = this.#snapshot.replicas.filter(
       (replica) => (isLeaving(replica.state) || this.#doomed.has(replica.name)) && this.gain(replica, placement) > 0,
     );
-    const suitable = new Set(this.#suitable(placement).map(({ id }) => id));
+    const suitable = this.#suitable(placement).ids;
     const recovering = [...suitable].filter((gpu) => this.#block(runtime, gpu)?.status === "recovering");
     const gpus = [...leaving.flatMap((replica) => replica.gpus.filter((gpu) => suitable.has(gpu))), ...recovering];
     return {
@@ -83,25 +94,25 @@ export class Ledger {
   /** How many GPUs that suit the placement the replica holds. */
   gain(replica: ReplicaSnapshot, placement: Placement): number {
     if (replica.runtime !== placement.runtime) return 0;
-    const suitable = new Set(this.#suitable(placement).map(({ id }) => id));
+    const suitable = this.#suitable(placement).ids;
     return replica.gpus.filter((gpu) => suitable.has(gpu) && !this.#claimed.has(gpuKey(replica.runtime, gpu))).length;
   }
 
   /** Whether there would be too few GPUs even if only these kept theirs. */
   short(placement: Placement, kept: readonly ReplicaSnapshot[]): boolean {
     const taken = kept.reduce((sum, replica) => sum + this.gain(replica, placement), 0);
-    return this.#suitable(placement).length - taken < this.#needed(placement);
+    return this.#suitable(placement).gpus.length - taken < this.#needed(placement);
   }
 
   /** "8 MI300X (4 held by first-1, 4 by second-1)" */
   describe(placement: Placement): string {
-    const suitable = this.#suitable(placement);
-    const names = [...new Set(suitable.map(({ product }) => product))].join("/") || "GPUs";
+    const { gpus, ids } = this.#suitable(placement);
+    const names = [...new Set(gpus.map(({ product }) => product))].join("/") || "GPUs";
     const holders = this.#snapshot.replicas
-      .map((replica) => ({ name: replica.name, count: replica.gpus.filter((id) => isAmong(suitable, id)).length }))
+      .map((replica) => ({ name: replica.name, count: replica.gpus.filter((id) => ids.has(id)).length }))
       .filter(({ count }) => count > 0)
       .map(({ name, count }, index) => `${count} ${index === 0 ? "held by" : "by"} ${name}`);
-    return `${suitable.length} ${names}${holders.length === 0 ? "" : ` (${holders.join(", ")})`}`;
+    return `${gpus.length} ${names}${holders.length === 0 ? "" : ` (${holders.join(", ")})`}`;
   }
 
   #needed({ runtime, profile }: Placement): number {
@@ -109,20 +120,41 @@ export class Ledger {
   }
 
   #free(placement: Placement): readonly Gpu[] {
-    return this.#suitable(placement).filter(({ id }) => this.isFree(placement.runtime, id));
+    return this.#freeOf(placement.runtime, this.#suitable(placement));
+  }
+
+  #freeOf(runtime: RuntimeName, { gpus }: Kind): readonly Gpu[] {
+    return gpus.filter(({ id }) => this.isFree(runtime, id));
   }
 
   /** The GPUs of one replica have to be alike: of the kinds that suit and suffice, the one with most free. */
-  #suitable(placement: Placement): readonly Gpu[] {
+  #suitable(placement: Placement): Kind {
+    const [only = NO_KIND, ...others] = this.#candidatesOf(placement);
+    if (others.length === 0) return only;
+    const free = (kind: Kind) => this.#freeOf(placement.runtime, kind).length;
+    return [only, ...others].reduce((best, kind) => (free(kind) > free(best) ? kind : best));
+  }
+
+  /** The kinds that suit it and of which there are enough. */
+  #candidatesOf(placement: Placement): readonly Kind[] {
+    const known = this.#candidates.get(placement);
+    if (known !== undefined) return known;
     const { recipe, runtime, on } = placement;
-    const usable = usableGpus(this.#snapshot, runtime).filter((gpu) => on?.includes(gpu.id) ?? true);
-    const kinds = [...Map.groupBy(usable, likenessOf).values()];
-    const candidates = kinds
-      .filter(([first, ...rest]) => first !== undefined && rest.length + 1 >= this.#needed(placement))
-      .filter(([first]) => first !== undefined && matchesHardware(recipe, first))
-      .map((group) => ({ group, free: group.filter((gpu) => this.isFree(runtime, gpu.id)).length }))
-      .sort((a, b) => b.free - a.free);
-    return candidates[0]?.group ?? [];
+    const kinds = this.#kindsOf(runtime).map(({ gpus }) => kindOf(gpus.filter(({ id }) => on?.includes(id) ?? true)));
+    const candidates = kinds.filter(
+      ({ gpus }) =>
+        gpus.length >= this.#needed(placement) && gpus.slice(0, 1).some((first) => matchesHardware(recipe, first)),
+    );
+    this.#candidates.set(placement, candidates);
+    return candidates;
+  }
+
+  #kindsOf(runtime: RuntimeName): readonly Kind[] {
+    const known = this.#kinds.get(runtime);
+    if (known !== undefined) return known;
+    const kinds = [...Map.groupBy(usableGpus(this.#snapshot, runtime), likenessOf).values()].map(kindOf);
+    this.#kinds.set(runtime, kinds);
+    return kinds;
   }
 
   #block(runtime: RuntimeName, gpu: string): GpuBlock | undefined {
@@ -165,6 +197,6 @@ function usableGpus({ runtimes, blocks }: FleetSnapshot, runtime: RuntimeName): 
   });
 }
 
-function isAmong(gpus: readonly Gpu[], id: string): boolean {
-  return gpus.some((gpu) => gpu.id === id);
+function kindOf(gpus: readonly Gpu[]): Kind {
+  return { gpus, ids: new Set(gpus.map(({ id }) => id)) };
 }
