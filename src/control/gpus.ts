@@ -26,6 +26,8 @@ export interface GpuChange {
 }
 
 interface Memory {
+  /** How much is in use was seen at least once. */
+  isReadable?: true;
   /** Least that was ever seen in use while nobody of ours held it. */
   baselineBytes?: number;
   /** Given back, and not seen free since. */
@@ -51,16 +53,16 @@ export class GpuBook {
   }
 
   /**
-   * A replica is gone. From now on its GPUs are not free before a reading says so: those whose memory can be read, and those
-   * it never got because somebody else had taken them. True where there are such.
+   * A replica is gone. From now on its GPUs are not free before a reading says so: those whose memory was ever read, and
+   * those it never got because somebody else had taken them. True where there are such.
    */
   giveBack({ name, failureCause, identity }: Leaver, runtimes: Readings, now: number): boolean {
     const { runtime, gpus } = identity;
     const readable = new Set(
       (runtimes.get(runtime)?.gpus ?? []).filter(({ usedBytes }) => usedBytes !== undefined).map(({ id }) => id),
     );
-    const isTaken = failureCause === GPU_TAKEN;
-    const doubtful = gpus.filter((gpu) => isTaken || readable.has(gpu));
+    const isDoubtful = (gpu: string) => readable.has(gpu) || this.#memory(runtime, gpu).isReadable === true;
+    const doubtful = gpus.filter((gpu) => failureCause === GPU_TAKEN || isDoubtful(gpu));
     for (const gpu of doubtful) this.#memory(runtime, gpu).released = { at: now, by: name };
     return doubtful.length > 0;
   }
@@ -71,11 +73,13 @@ export class GpuBook {
     gpus: readonly Gpu[],
     reading: { readonly askedAt: number; isHeld(gpu: string): boolean },
   ): readonly GpuChange[] {
-    return gpus.flatMap((gpu) => {
+    const changes = gpus.flatMap((gpu) => {
       const memory = this.#memory(runtime, gpu.id);
+      if (gpu.usedBytes !== undefined) memory.isReadable = true;
       if (reading.isHeld(gpu.id)) return [];
       return this.#read(gpu, memory, reading.askedAt) ?? [];
     });
+    return [...changes, ...this.#missVanished(runtime, new Set(gpus.map(({ id }) => id)), reading.askedAt)];
   }
 
   /** Why it cannot be given out although nobody of ours holds it; undefined when it can. */
@@ -114,8 +118,14 @@ export class GpuBook {
     if (released !== undefined && askedAt < released.at) return undefined;
     // Somebody else took it meanwhile: what is in use there is not ours any more.
     if (gpu.foreign !== undefined) return void delete memory.released;
-    if (!isQuiet(gpu, memory)) return this.#overdue(gpu, memory, askedAt);
     const { usedBytes } = gpu;
+    // What cannot be read now is not free because of it.
+    if (usedBytes === undefined && memory.isReadable === true)
+      return this.#overdue(gpu.id, memory, { now: askedAt, what: "its memory cannot be read" });
+    if (!isQuiet(gpu, memory)) {
+      const what = `${formatSize(usedBytes ?? 0)} of its memory are still in use`;
+      return this.#overdue(gpu.id, memory, { now: askedAt, what });
+    }
     if (usedBytes !== undefined) memory.baselineBytes = Math.min(memory.baselineBytes ?? usedBytes, usedBytes);
     delete memory.released;
     delete memory.quarantined;
@@ -123,13 +133,24 @@ export class GpuBook {
     return released === undefined ? undefined : { gpu: gpu.id, kind: "recovered", reason: "its memory is free again" };
   }
 
-  #overdue(gpu: Gpu, memory: Memory, now: number): GpuChange | undefined {
+  /** Those that are not listed any more are not waited for without end. */
+  #missVanished(runtime: RuntimeName, listed: ReadonlySet<string>, now: number): readonly GpuChange[] {
+    const prefix = key(runtime, "");
+    return [...this.#memories].flatMap(([id, memory]) => {
+      const gpu = id.slice(prefix.length);
+      if (!id.startsWith(prefix) || listed.has(gpu)) return [];
+      return this.#overdue(gpu, memory, { now, what: "it has vanished; its memory was not seen free" }) ?? [];
+    });
+  }
+
+  /** Given back too long ago: it is quarantined, with what is known of it. */
+  #overdue(gpu: string, memory: Memory, { now, what }: { now: number; what: string }): GpuChange | undefined {
     const { released } = memory;
     if (released === undefined || now - released.at < this.#recoveryMs) return undefined;
-    const reason = `${formatSize(gpu.usedBytes ?? 0)} of its memory are still in use ${formatDuration(this.#recoveryMs)} after ${released.by} was stopped`;
+    const reason = `${what} ${formatDuration(this.#recoveryMs)} after ${released.by} was stopped`;
     delete memory.released;
     memory.quarantined = reason;
-    return { gpu: gpu.id, kind: "quarantined", reason };
+    return { gpu, kind: "quarantined", reason };
   }
 
   #memory(runtime: RuntimeName, gpu: string): Memory {

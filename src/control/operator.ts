@@ -98,10 +98,14 @@ export class Operator {
     return logsOf(name, options, this.#deps, signal);
   }
 
-  /** Ends the quarantine of a GPU, by id or number. */
+  /** Ends the quarantine of a GPU, by id or number. Throws `conflict` while a replica holds it. */
   releaseGpu(name: string): GpuOverview {
     const { fleet } = this.#deps;
-    const { runtime, gpu, number } = gpuNamed(name, fleet, "id");
+    const { runtime, gpu, number, holder } = gpuNamed(name, fleet, "id");
+    if (holder !== undefined) {
+      const message = `GPU ${gpu.id} is held by ${holder.name} (${holder.state})`;
+      throw new AimError("conflict", `${message}; it is free again when that is stopped`, { param: "id" });
+    }
     fleet.releaseGpu({ runtime, gpu });
     return overviewOf(gpuNamed(String(number), fleet, "id"));
   }

@@ -130,6 +130,39 @@ describe("a GPU that was given back", () => {
     expect(new Scene().giveBack(gpu(undefined), 0)).toBe(false);
   });
 
+  it("stays in doubt while its memory, which could be read before, cannot be read", () => {
+    const scene = new Scene();
+    scene.isHeld = true;
+    scene.read(gpu(150), 0);
+    scene.isHeld = false;
+    scene.giveBack(gpu(150), 1);
+    expect(scene.read(gpu(undefined), 2)).toEqual([]);
+    expect(scene.status(gpu(undefined))).toBe("recovering");
+    expect(scene.read(gpu(undefined), 60_001)).toMatchObject([
+      { kind: "quarantined", reason: expect.stringContaining("cannot be read 1 min after qwen-1 was stopped") },
+    ]);
+    expect(scene.read(gpu(undefined), 60_002)).toEqual([]);
+    expect(scene.read(gpu(0.3), 60_003)).toMatchObject([{ kind: "returned" }]);
+  });
+
+  it("is doubted although its memory could not be read when it was given back, if it could before", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    expect(scene.giveBack(gpu(undefined), 1)).toBe(true);
+  });
+
+  it("is not waited for once it has been away for longer than its memory may take", () => {
+    const scene = new Scene();
+    scene.giveBack(gpu(150), 0);
+    const readNothing = (askedAt: number) => scene.book.observe("docker", [], { askedAt, isHeld: () => false });
+    readNothing(59_999);
+    expect(scene.book.isRecovering("docker")).toBe(true);
+    expect(readNothing(60_000)).toMatchObject([{ kind: "quarantined", reason: expect.stringContaining("vanished") }]);
+    expect(scene.book.isRecovering("docker")).toBe(false);
+    expect(scene.status(gpu(150))).toBe("quarantined");
+    expect(scene.read(gpu(0.3), 60_001)).toMatchObject([{ kind: "returned" }]);
+  });
+
   it("because somebody else had taken it is theirs as soon as that is seen", () => {
     const scene = new Scene();
     expect(scene.giveBack(gpu(undefined), 0, leaver({ isTaken: true }))).toBe(true);

@@ -263,6 +263,17 @@ describe("the release of a GPU", () => {
     expect(rig.events.since(0).map(({ type }) => type)).toContain("gpu:released");
   });
 
+  it("is refused while a replica holds it: what that uses must not pass for its usual amount", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ gpus: 1 })], gpus: makeGpus(1), memory: true });
+    await launch(rig, { model: "tiny" });
+    await rig.clock.advance(20_000);
+    expect(() => rig.plane.operator.releaseGpu("0")).toThrow(/held by tiny-1/);
+    rig.world.pace.releaseMs = Infinity;
+    await within(rig, 5_000, rig.plane.operator.stop("tiny", { force: false }, never));
+    await rig.clock.advance(5_000);
+    expect(rig.plane.status.gpus()).toMatchObject([{ status: "recovering" }]);
+  });
+
   it("names what there is when there is none of that name", async () => {
     const rig = new Rig({ recipes: [makeRecipe()], gpus: makeGpus(1) });
     await rig.clock.advance(100);
