@@ -39,8 +39,9 @@ export function controlSettings(config: Config): ControlPlaneSettings {
   };
 }
 
-export function catalogOptions({ policy, registry, docker }: Config): CatalogOptions {
-  return { policy: { ...policy, registry, dockerSocket: docker.socket } };
+export function catalogOptions({ policy, registry, docker, runtime }: Config): CatalogOptions {
+  const processes = policy.processes || runtime === "process";
+  return { policy: { ...policy, processes, registry, dockerSocket: docker.socket } };
 }
 
 export function gatewaySettings(config: Config): GatewaySettings {

@@ -42,6 +42,12 @@ const policySchema = z.strictObject({
     .describe("Folders of the host (with all below them) and volumes that recipes may mount; `:ro`: only to read."),
   capabilities: z.array(capability).prefault([]).describe("Linux capabilities that recipes may ask for."),
   hostNetwork: z.boolean().default(false).describe("Whether recipes may use the host's network."),
+  processes: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether recipes may run any program as a local process, with all the gateway's rights. The bundled simulation always may, and all may where `runtime` is `process`.",
+    ),
   registries: z
     .array(
       z

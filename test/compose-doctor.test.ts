@@ -47,6 +47,17 @@ describe("the examination without a gateway", () => {
     });
   });
 
+  it.each([
+    ["", 0],
+    ["policy: { processes: true }\n", 1],
+    ["runtime: process\n", 1],
+  ])("takes a recipe that runs a program of this machine only by leave: %j", async (config, taken) => {
+    const program = "model: x\nengine: openai\nruntime: process\ncommand: [serve, '{port}']\nprofiles: { 0_gpu: {} }\n";
+    const checks = await examine({ program }, config);
+    expect(checks.filter(({ name }) => name === "recipes")).toHaveLength(taken);
+    expect(checks.filter(({ name }) => name === "recipe")).toHaveLength(1 - taken);
+  });
+
   it("goes on where there is no folder of recipes", async () => {
     const checks = await examine({}, "recipes: nowhere\n");
     expect(named(checks, "recipes")).toMatchObject({ status: "problem", found: expect.stringContaining("nowhere") });

@@ -146,12 +146,13 @@ describe("the configuration", () => {
   });
 
   it("reads a policy, and the strictest one when there is none", async () => {
-    expect((await load("")).policy).toEqual({ mounts: [], capabilities: [], hostNetwork: false });
+    expect((await load("")).policy).toEqual({ mounts: [], capabilities: [], hostNetwork: false, processes: false });
     const text = "policy: { mounts: [/srv/models:ro, weights], capabilities: [CAP_IPC_LOCK], registries: [rocm/] }";
     expect((await load(text)).policy).toEqual({
       mounts: ["/srv/models:ro", "weights"],
       capabilities: ["IPC_LOCK"],
       hostNetwork: false,
+      processes: false,
       registries: ["rocm/"],
     });
   });

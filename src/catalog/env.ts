@@ -14,9 +14,9 @@ const ALWAYS: Readonly<Record<string, string>> = {
   NVIDIA_VISIBLE_DEVICES: WHICH_GPUS,
 };
 
-const WHAT_RUNS = "it changes what a program on this machine is or loads";
+const WHAT_RUNS = "it changes what a program on this machine is, loads or writes";
 const AS_A_PROCESS =
-  /^(PATH|LD_.*|DYLD_.*|GCONV_PATH|NODE_OPTIONS|NODE_PATH|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP|BASH_ENV|ENV)$/;
+  /^(PATH|LD_.*|DYLD_.*|GCONV_PATH|NODE_.*|OPENSSL_.*|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP|BASH_ENV|ENV)$/;
 
 /** What is wrong with an environment; an absent runtime is not known yet, and checked again when it is. */
 export function checkEnv(

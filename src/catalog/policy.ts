@@ -9,6 +9,8 @@ export interface Policy {
   readonly mounts: readonly string[];
   readonly capabilities: readonly string[];
   readonly hostNetwork: boolean;
+  /** Whether recipes may run programs of this machine, which have all the gateway's rights; absent: no. */
+  readonly processes?: boolean;
   /** Beginnings of image names; absent: any. */
   readonly registries?: readonly string[] | undefined;
   /** Where images without a registry of their own come from, which is part of their names. */
@@ -42,12 +44,19 @@ export function checkPolicy(recipe: Recipe, policy: Policy): Finding[] {
       : [finding(["capabilities", index], `asks for the capability ${name}`, `capabilities: [${name}]`)],
   );
   const usesHost = recipe.network === "host" && !policy.hostNetwork;
+  const isProgram = recipe.runtime === "process" && !isBundled(recipe) && policy.processes !== true;
   return [
     ...checkImage(recipe, policy),
     ...mounts,
     ...capabilities,
     ...(usesHost ? [finding(["network"], "uses the host's network", "hostNetwork: true")] : []),
+    ...(isProgram ? [finding(["runtime"], "runs a program of this machine", "processes: true")] : []),
   ];
+}
+
+/** The simulation is the gateway's own program: a recipe can only tell it how to behave. */
+function isBundled({ engine, command }: Recipe): boolean {
+  return engine === "sim" && command === undefined;
 }
 
 function allowsMount(entry: string, { source, readOnly }: Mount): boolean {

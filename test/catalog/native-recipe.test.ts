@@ -237,6 +237,16 @@ describe("what cannot be right is refused", () => {
       `${minimal}runtime: process\nenv: { NODE_OPTIONS: x }`,
       "a recipe cannot set NODE_OPTIONS",
     ],
+    [
+      "files that Node writes for a process",
+      `${minimal}runtime: process\nenv: { NODE_V8_COVERAGE: /etc }`,
+      "a recipe cannot set NODE_V8_COVERAGE",
+    ],
+    [
+      "a library that Node loads for a process",
+      `${minimal}runtime: process\nenv: { OPENSSL_CONF: x }`,
+      "a recipe cannot set OPENSSL_CONF",
+    ],
     ["VLLM_PORT", `${minimal}env: { VLLM_PORT: 1 }`, "a recipe cannot set VLLM_PORT"],
     [
       "a choice of GPUs",

@@ -26,6 +26,24 @@ describe("a recipe that asks for nothing out of the ordinary", () => {
   });
 });
 
+describe("a local process", () => {
+  it.each<[string, Partial<Recipe>, boolean]>([
+    ["the bundled simulation", { engine: "sim" }, true],
+    ["a command in its place", { engine: "sim", command: ["bash", "-c", "id"] }, false],
+    ["an engine of this machine", { engine: "vllm" }, false],
+    ["any program", { engine: "openai", command: ["bash", "-c", "id"] }, false],
+  ])("that is %s needs leave, unless it is our own program", (_, asks, expected) => {
+    const recipe = { ...asks, runtime: "process" } as const;
+    const refusal = "recipe x runs a program of this machine; allow it with policy.processes: true in config.yaml";
+    expect(messages(recipe)).toEqual(expected ? [] : [refusal]);
+    expect(messages(recipe, { processes: true })).toEqual([]);
+  });
+
+  it("is no matter of policy where a recipe runs in containers", () => {
+    expect(messages({ runtime: "docker", command: ["bash", "-c", "id"] })).toEqual([]);
+  });
+});
+
 describe("mounts", () => {
   it.each<[string, readonly string[], "ro" | "rw", boolean]>([
     ["/srv/models", [], "rw", false],
