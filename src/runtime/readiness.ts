@@ -3,6 +3,7 @@ import { Agent } from "undici";
 import type { Readiness } from "../catalog/launch-spec.ts";
 import { AimError, codeOf, messageOf } from "../errors.ts";
 import { deadline, sleep, type Clock } from "../lib/clock.ts";
+import { orAborted } from "../lib/or-aborted.ts";
 import { parseEngineLoad, type EngineLoad } from "./engine-load.ts";
 
 /** `final`: asking again will not help, since whoever answers there is not the replica that was started. */
@@ -152,7 +153,7 @@ async function askOne(
   const tooLate = () => new AimError("upstream_timeout", `${path} did not answer within ${timeoutMs / 1000} s`);
   const limit = deadline(clock, timeoutMs, tooLate, signal);
   try {
-    const response = await agent.request({
+    const request = agent.request({
       origin: address.origin,
       path,
       method: post === undefined ? "GET" : "POST",
@@ -160,6 +161,8 @@ async function askOne(
       body: post === undefined ? null : JSON.stringify(post),
       signal: limit.signal,
     });
+    // By itself undici takes note of the signal only when it is connected, which may take it ten seconds.
+    const response = await orAborted(request, limit.signal);
     return { status: response.statusCode, body: await readBounded(response.body) };
   } finally {
     limit.done();

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Readiness } from "../../src/catalog/launch-spec.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { awaitReady, createReadinessProbe, type ReadinessProbe } from "../../src/runtime/readiness.ts";
+import { startFrozenListener } from "../gateway/frozen-listener.ts";
 import { FakeClock } from "../support/clock.ts";
 import { startFakeBackend, type FakeBackend, type FakeReply } from "../support/fake-backend.ts";
 import { until } from "../support/until.ts";
@@ -196,6 +197,16 @@ describe("the readiness probe", () => {
     abort.abort(new Error("no longer wanted"));
     await expect(asked).rejects.toThrow("no longer wanted");
     expect(await request.ended).toBe("aborted");
+  });
+
+  it("rejects at once although the dial goes on, as to a container that is just gone", async () => {
+    const frozen = await startFrozenListener();
+    const abort = new AbortController();
+    const asked = probe.isReady(frozen.address, COLD, abort.signal);
+    const abortedAt = performance.now();
+    abort.abort(new Error("no longer wanted"));
+    await expect(asked).rejects.toThrow("no longer wanted");
+    expect(performance.now() - abortedAt).toBeLessThan(1_000);
   });
 
   describe("awaited", () => {
