@@ -25,6 +25,7 @@ const PYTHON_RULES = {
     `--trust-remote-code --config --revision --code-revision --tokenizer --tokenizer-path --tokenizer-revision
     --hf-config-path --hf-overrides --json-model-override-args --speculative-config --spec-model
     --speculative-draft-model-path --speculative-draft-model-revision --model-loader-extra-config --compilation-config
+    --structured-outputs-config --speculative-token-map
     --worker-cls --worker-extension-cls --scheduler-cls --logits-processors --middleware --io-processor-plugin
     --tool-parser-plugin --reasoning-parser-plugin --tool-server --kv-transfer-config --ec-transfer-config
     --custom-weight-loader --enable-custom-logit-processor --forward-hooks --hicache-storage-backend
@@ -34,7 +35,7 @@ const PYTHON_RULES = {
   ...because(
     FILES,
     `--download-dir --chat-template --completion-template --allowed-local-media-path --log-config-file --profiler-config
-    --quantization-param-path --crash-dump-folder --file-storage-path --export-metrics-to-file
+    --delete-ckpt-after-loading --init-expert-location --quantization-param-path --crash-dump-folder --file-storage-path --export-metrics-to-file
     --export-metrics-to-file-dir --decrypted-config-file --decrypted-draft-config-file`,
   ),
   ...because(
@@ -50,7 +51,7 @@ const LLAMA_RULES = {
   ...because(
     CODE,
     `-m --model -mu --model-url -dr --docker-repo -hf -hfr --hf-repo -hff --hf-file -hfv -hfrv --hf-repo-v -hffv
-    --hf-file-v -md --model-draft --spec-draft-model -hfd -hfrd --hf-repo-draft -mv --model-vocoder -mm --mmproj -mmu
+    --hf-file-v -md --model-draft --spec-draft-model --spec-draft-hf -hfd -hfrd --hf-repo-draft -mv --model-vocoder -mm --mmproj -mmu
     --mmproj-url --lora --lora-scaled --control-vector --control-vector-scaled --tools --models-preset`,
   ),
   ...because(FILES, "-f -bf -jf -lcs --lookup-cache-static -lcd --lookup-cache-dynamic --slot-save-path --models-dir"),
