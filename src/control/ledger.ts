@@ -80,7 +80,10 @@ export class Ledger {
   coming(placement: Placement): { readonly gpus: readonly string[]; readonly names: readonly string[] } {
     const { runtime } = placement;
     const leaving = this.#snapshot.replicas.filter(
-      (replica) => (isLeaving(replica.state) || this.#doomed.has(replica.name)) && this.gain(replica, placement) > 0,
+      (replica) =>
+        !replica.stuck &&
+        (isLeaving(replica.state) || this.#doomed.has(replica.name)) &&
+        this.gain(replica, placement) > 0,
     );
     const suitable = this.#suitable(placement).ids;
     const recovering = [...suitable].filter((gpu) => this.#block(runtime, gpu)?.status === "recovering");

@@ -1,6 +1,6 @@
 // What a launch order meets before anything is placed for it: pure. It names what it wants, so nothing of it is replaced by
 // something else: it is there, it can be made, or the order is refused with the reason.
-import { matchesHardware } from "../catalog/select.ts";
+import { likenessOf, matchesHardware } from "../catalog/select.ts";
 import type { Profile, Recipe } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
 import type { Gpu } from "../runtime/driver.ts";
@@ -81,7 +81,13 @@ function whyNotOn(on: readonly string[], context: OrderContext): AimError | unde
       return wrong(`GPU ${id} is a ${gpu.product}, and ${recipe.id} is for ${recipe.hardware.join(", ")}`);
     }
   }
-  return undefined;
+  const kinds = Map.groupBy(
+    gpus.filter(({ id }) => on.includes(id)),
+    likenessOf,
+  );
+  if (kinds.size < 2) return undefined;
+  const parts = [...kinds.values()].map((alike) => alike.map(({ id, product }) => `${id} (${product})`).join(", "));
+  return wrong(`the GPUs named are not alike, and those of one replica have to be: ${parts.join("; ")}`);
 }
 
 function isSameSet(some: readonly string[], others: readonly string[]): boolean {

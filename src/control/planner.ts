@@ -93,6 +93,9 @@ class Draft {
     if (demand.kind === "requests" && this.#isComing(model)) return;
     // The snapshot does not show what this plan starts: the next plan sees whether that is what the order asks for.
     if (this.#starting.has(model)) return this.#hold(demand, `a start of ${model} has just been decided`);
+    // Nor what it is going to be called.
+    if (demand.wish?.name !== undefined && this.#starting.size > 0)
+      return this.#hold(demand, "another start has just been decided");
     const recipes = this.#snapshot.recipes.filter((recipe) => recipe.model === model);
     if (!this.#isKnown(recipes)) return this.#hold(demand, "looking for replicas that already run");
     const selection = select(
@@ -143,10 +146,15 @@ class Draft {
     const room = makeRoom(chosen, demand, {
       ledger: this.#ledger,
       now: this.#now,
-      replicas: this.#snapshot.replicas.filter(({ name, state }) => !isLeaving(state) && !this.#doomed.has(name)),
-      isKept: (replica) => this.#isKept(replica),
+      replicas: this.#snapshot.replicas.filter((one) => this.#stays(one)),
+      isKept: (replica) => replica.stuck || this.#isKept(replica),
     });
     this.#occupy(demand, chosen, room);
+  }
+
+  /** It gives nothing back without being asked, or at all. */
+  #stays({ name, state, stuck }: ReplicaSnapshot): boolean {
+    return stuck || (!isLeaving(state) && !this.#doomed.has(name));
   }
 
   /** There is no room yet: makes some, waits for it, or says that there will be none. */

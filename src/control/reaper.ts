@@ -1,6 +1,6 @@
 // Carries out one removal: asks the driver until the replica is verifiably gone. Only then are its GPUs free.
 import type { RuntimeName } from "../catalog/recipe.ts";
-import { messageOf } from "../errors.ts";
+import { isAimError, messageOf } from "../errors.ts";
 import { sleep, type Clock } from "../lib/clock.ts";
 import type { RuntimeDriver } from "../runtime/driver.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -35,6 +35,8 @@ export class Reaper {
       } catch (error) {
         if (signal.aborted) return;
         logger.warn({ replica: replica.name, err: error }, "a replica could not be taken down; trying again");
+        // A runtime that is away may do it when it is back.
+        if (!isAimError(error) || error.code !== "runtime_unavailable") replica.failedStops += 1;
         fleet.describe(replica, `cannot be taken down yet: ${messageOf(error)}`);
       }
       await sleep(clock, delayMs, signal).catch(() => undefined);

@@ -85,6 +85,9 @@ export interface FoundReplica {
   readonly startedAt: number | undefined;
 }
 
+/** After so many it is no longer expected to go soon. */
+const MOST_FAILED_STOPS = 3;
+
 /** Mutable, and mutated by the fleet alone. Times are `Clock.now()` values. */
 export class Replica {
   readonly identity: ReplicaIdentity;
@@ -118,6 +121,8 @@ export class Replica {
   responsive = true;
   unresponsiveSince: number | undefined;
   stopCause: StopCause | undefined;
+  /** How often its runtime was asked in vain to take it down; kept by its reaper. */
+  failedStops = 0;
   failureCause: string | undefined;
   /** Idle time before unload that a launch asked for, its own or a later one; undefined: the recipe's or the config's. */
   keepAliveMs: number | undefined;
@@ -175,6 +180,11 @@ export class Replica {
   /** Whether it takes requests, be it that one more fits or not. */
   get isServing(): boolean {
     return this.#state === "ready" && this.responsive;
+  }
+
+  /** Nothing its runtime does makes it go: its GPUs do not come back before somebody sees to it. */
+  get isStuck(): boolean {
+    return this.failedStops >= MOST_FAILED_STOPS;
   }
 
   get hasRoom(): boolean {

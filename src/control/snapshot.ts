@@ -41,6 +41,8 @@ export interface ReplicaSnapshot {
   readonly flags: readonly string[];
   /** Its recipe is gone from the catalogue, or has changed since it started. */
   readonly stale: boolean;
+  /** It cannot be taken down: its GPUs do not come back. */
+  readonly stuck: boolean;
 }
 
 /** Somebody wants a replica: the waiters of one model together, or one launch order. */
@@ -81,6 +83,7 @@ export function snapshotOf(replica: Replica): Omit<ReplicaSnapshot, "waiting" | 
     inFlight: replica.inFlight,
     idleSince: replica.idleSince,
     readyAt: replica.readyAt ?? 0,
+    stuck: replica.isStuck,
     stale: replica.recipe === undefined || replica.recipe.hash !== replica.identity.recipeHash,
   };
 }

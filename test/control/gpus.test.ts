@@ -139,7 +139,7 @@ describe("a GPU that was given back", () => {
     expect(scene.read(gpu(undefined), 2)).toEqual([]);
     expect(scene.status(gpu(undefined))).toBe("recovering");
     expect(scene.read(gpu(undefined), 60_001)).toMatchObject([
-      { kind: "quarantined", reason: expect.stringContaining("cannot be read 1 min after qwen-1 was stopped") },
+      { kind: "quarantined", reason: expect.stringContaining("cannot be read 1m after qwen-1 was stopped") },
     ]);
     expect(scene.read(gpu(undefined), 60_002)).toEqual([]);
     expect(scene.read(gpu(0.3), 60_003)).toMatchObject([{ kind: "returned" }]);

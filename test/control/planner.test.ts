@@ -108,6 +108,21 @@ describe("making room", () => {
     expect(holds.get("requests:c")).toContain("busy");
   });
 
+  it("waits for nobody who cannot be taken down: others go instead, or it is refused", () => {
+    const stuck = replica("a", { state: "stopping", stuck: true, gpus: ids(0, 4) });
+    const idle = replica("b", { gpus: ids(4, 8) });
+    expect(decide({ demands: [requests("c")], replicas: [stuck, idle] })).toEqual(["stop b-1 (evicted)"]);
+    const recipes = [
+      makeRecipe({ id: "a", gpus: 4 }),
+      makeRecipe({ id: "whale", gpus: 8 }),
+      makeRecipe({ id: "c", gpus: 4 }),
+    ];
+    const demands = [requests("whale", { since: NOW - 100_000 }), requests("c")];
+    const { actions } = plan(snapshot({ recipes, demands, replicas: [stuck] }), NOW);
+    expect(actions.map(read)).toEqual(["refuse whale: no_capacity", "start c on 4"]);
+    expect(actions[0]?.reason).toMatch(/too many are kept by a-1/);
+  });
+
   it("waits for GPUs that come back anyway instead of evicting more", () => {
     const leaving = { ...a, state: "stopping" as const };
     const { actions, holds } = plan(snapshot({ demands: [requests("c")], replicas: [leaving, b] }), NOW);
@@ -414,6 +429,26 @@ describe("a launch order that says more", () => {
     expect(
       decide({ replicas: [{ ...there, flags: ["--seed", "1"] }], demands: [order({ flags: ["--seed", "1"] })] }),
     ).toEqual(["settle with a-1"]);
+  });
+
+  it("waits with its name until what the same plan starts has got one", () => {
+    const recipes = [makeRecipe({ id: "a", gpus: 1 }), makeRecipe({ id: "b", gpus: 1 }), makeRecipe({ id: "c" })];
+    const named = order({ name: "b-1" });
+    expect(decide({ recipes, demands: [requests("b"), named, requests("c")] })).toEqual([
+      "start b on 1",
+      "start c on 0",
+    ]);
+    expect(decide({ recipes, demands: [named, requests("b")] })).toEqual(["start a on 1", "start b on 1"]);
+  });
+
+  it("is refused on GPUs that are not alike", () => {
+    const gpus = [...makeGpus(2), ...makeGpus(4, "MI210").slice(2)];
+    const recipes = [makeRecipe({ id: "a", gpus: 2 })];
+    const on = gpus.slice(1, 3).map(({ id }) => id);
+    const { actions } = plan(snapshot({ runtime: { gpus }, recipes, demands: [order({ on })] }), NOW);
+    expect(actions).toMatchObject([
+      { kind: "refuse", error: { code: "invalid_value", param: "on" }, reason: expect.stringMatching(/not alike/) },
+    ]);
   });
 
   it("cannot have a name that another replica has", () => {

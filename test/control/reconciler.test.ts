@@ -21,6 +21,41 @@ describe("a leftover that cannot be removed", () => {
   });
 });
 
+describe("a replica that cannot be taken down", () => {
+  it("keeps its GPUs, and others give way where it was to give way", async () => {
+    const recipes = ["a", "b", "c"].map((id) => makeRecipe({ id, gpus: 4, keepAliveMs: Infinity }));
+    const rig = new Rig({ recipes, gpus: makeGpus(8) });
+    for (const model of ["a", "b"]) {
+      rig.request(model);
+      await rig.clock.advance(5_000);
+    }
+    rig.world.unkillable.add("a-1");
+    const request = rig.request("c");
+    await rig.clock.advance(5_000);
+    expect(rig.states()).toEqual(["a-1 stopping", "b-1 ready"]);
+    await rig.clock.advance(30_000);
+    expect(rig.states()).toEqual(["a-1 stopping", "c-1 ready"]);
+    expect(request.outcome).toBe("served");
+    rig.world.unkillable.clear();
+    await rig.clock.advance(30_000);
+    expect(rig.states()).toEqual(["c-1 ready"]);
+  });
+
+  it("is waited for while its runtime is away", async () => {
+    const recipes = ["a", "b", "c"].map((id) => makeRecipe({ id, gpus: 4, keepAliveMs: Infinity }));
+    const rig = new Rig({ recipes, gpus: makeGpus(8) });
+    for (const model of ["a", "b"]) {
+      rig.request(model);
+      await rig.clock.advance(5_000);
+    }
+    const away = new AimError("runtime_unavailable", "cannot reach Docker");
+    rig.world.stopFaults.push(...Array.from({ length: 5 }, () => away));
+    rig.request("c");
+    await rig.clock.advance(100_000);
+    expect(rig.states()).toEqual(["b-1 ready", "c-1 ready"]);
+  });
+});
+
 describe("a replica that does not answer", () => {
   it("gets requests again when it answers again, though its runtime cannot be asked", async () => {
     const rig = new Rig({ recipes: [makeRecipe()] });

@@ -71,6 +71,8 @@ export class FakeDriver implements RuntimeDriver {
     const container = this.#mine().find((one) => one.ref.id === ref.id);
     if (container === undefined) return;
     this.#world.noteStop(container.spec.replica);
+    if (this.#world.unkillable.has(container.spec.replica))
+      throw new AimError("runtime_failed", `${container.spec.replica} was killed and does not end`);
     const ignores = container.spec.env["AIM_SIM_IGNORE_SIGTERM"] === "1" && container.state === "running";
     await sleep(this.#world.clock, ignores ? options.graceMs : this.#world.pace.stopMs, signal);
     if (this.#isDead) this.#world.exit(container.spec.replica, { code: 143, outOfMemory: false });

@@ -87,6 +87,8 @@ export class FakeWorld {
   readonly startFaults: Error[] = [];
   /** Taken from the front by each stop. */
   readonly stopFaults: Error[] = [];
+  /** Replicas that no stop ends. */
+  readonly unkillable = new Set<string>();
   readonly #watchers = new Set<(hint: Hint) => void>();
   #nextId = 1;
 

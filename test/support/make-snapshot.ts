@@ -27,6 +27,7 @@ export function replica(model: string, overrides: Partial<ReplicaSnapshot> = {})
     readyAt: NOW - 100_000,
     keepAliveMs: 60_000,
     stale: false,
+    stuck: false,
     flags: [],
     ...overrides,
   };
