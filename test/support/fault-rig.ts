@@ -32,6 +32,8 @@ export interface Answer {
   readonly status: number;
   readonly text: string;
   readonly retryAfter: number | undefined;
+  /** Whether SDKs are told that the same request may go well later. */
+  readonly mayRetry: boolean;
   readonly ms: number;
 }
 
@@ -79,6 +81,7 @@ export class FaultRig {
       status: response.status,
       text,
       retryAfter: retryAfter === null ? undefined : Number(retryAfter),
+      mayRetry: response.headers.get("x-should-retry") !== "false",
       ms: performance.now() - askedAt,
     };
   }
