@@ -8,6 +8,11 @@ import { parseDuration, parseSize } from "./lib/units.ts";
 
 const DURATION = 'expected a duration such as "30s", "5m", "1h30m" or "forever"';
 const SIZE = 'expected a size such as "512m" or "64g"';
+const ENDING = 'expected a time that ends, such as "30s" or "5m"';
+const SOCKET = 'expected the path of a socket such as "/var/run/docker.sock", or "tcp://HOST:PORT" of a proxy';
+/** Every container may write to all of it. */
+const CACHE = 'expected a volume, an absolute folder of the host below "/" and without "..", or none';
+const PORTS = 'expected a range such as "18000-18999"';
 /** What AIM_ENGINE_REGISTRY is told as well. */
 export const REGISTRY =
   'expected a registry such as "registry.example:5000" or "registry.example/mirror", in lower case and without "https://"';
@@ -15,9 +20,17 @@ const ADDRESS = 'expected HOST:PORT such as "127.0.0.1:8000" or "[::1]:8000"';
 
 /** "5m", "1h30m", "forever" → milliseconds. */
 const duration = textAs(parseDuration, DURATION);
+/** Every wait is bounded: "forever" is none of these. */
+const ending = textAs((text) => {
+  const ms = parseDuration(text);
+  return ms === Infinity ? undefined : ms;
+}, ENDING);
+const lasting = ending.refine((ms) => ms > 0, ENDING);
 /** "64g" → bytes. */
 const size = textAs(parseSize, SIZE);
 const address = textAs(parseListen, ADDRESS);
+
+const absolute = z.string().startsWith("/", "expected an absolute folder");
 
 const onExit = z.enum(["keep", "stop"]);
 
@@ -88,18 +101,18 @@ export const configSchema = z.strictObject({
   keepAlive: duration.prefault("5m").describe("Idle time before a model is unloaded, for recipes that say nothing."),
   maxHold: duration.prefault("10m").describe("Longest wait for a model of a request that is not streamed."),
   maxStreamHold: duration.prefault("1h").describe("Longest wait for a model of a streamed request."),
-  startTimeout: duration
+  startTimeout: lasting
     .prefault("30m")
     .describe(
       "Longest time from the start of a container to ready, for recipes that say nothing; up to three times as long while the load goes on. A phase of the load in which nothing moves is given up after 10m (compiling: 20m), or after this time if it is shorter.",
     ),
-  stopGrace: duration
+  stopGrace: ending
     .prefault("1m")
     .describe("How long a replica may take to end by itself; ROCm engines need at least 30s."),
-  gpuRecovery: duration
+  gpuRecovery: ending
     .prefault("1m")
     .describe("How long a GPU's memory may take to come back after its replica is gone, before it is quarantined."),
-  drainTimeout: duration
+  drainTimeout: ending
     .prefault("30s")
     .describe("How long requests in flight may take to finish when the gateway stops."),
   maxBody: size.prefault("64m").describe("Largest request body."),
@@ -135,20 +148,31 @@ export const configSchema = z.strictObject({
     .strictObject({
       socket: z
         .string()
+        .regex(/^((unix:\/\/)?\/.+|tcp:\/\/(\[[0-9a-f:]+\]|[\w.-]+):\d{1,5}\/?)$/i, SOCKET)
         .default("/var/run/docker.sock")
         .describe("The Docker Engine's socket, or `tcp://HOST:PORT` of a proxy in front of it."),
       network: z
         .string()
+        .regex(
+          /^(?!(host|none)$)[A-Za-z0-9][\w.-]*$/,
+          'expected the name of a network of containers; the host\'s is for recipes that say "network: host"',
+        )
         .optional()
         .describe("Network of the containers, created if missing; Docker's default bridge otherwise."),
       cache: z
         .string()
+        .regex(/^([A-Za-z0-9][\w.-]+|\/[^:]*[^:/][^:]*)$/, CACHE)
+        .refine((text) => !text.split("/").includes(".."), CACHE)
         .default("aim-engine-cache")
         .describe(
           "Volume, or absolute folder of the host, that keeps weights and compiled kernels; `none`: they go with each container.",
         ),
       binds: z
-        .array(z.string())
+        .array(
+          z
+            .string()
+            .regex(/^[^:]+:\/[^:]*(:[\w,]+)?$/, 'expected "SOURCE:TARGET" or "SOURCE:TARGET:ro", the target absolute'),
+        )
         .default([])
         .describe("Other volumes and folders of every container, as `docker run -v` takes them."),
       pull: z
@@ -157,7 +181,7 @@ export const configSchema = z.strictObject({
         .describe(
           "When images are fetched, for recipes that say nothing: missing, always (before each start) or never.",
         ),
-      pullSilence: duration
+      pullSilence: lasting
         .prefault("2m")
         .describe("How long nothing may be heard of a pull before it is given up; a pull that goes on has no limit."),
       gpuAccess: z
@@ -167,8 +191,8 @@ export const configSchema = z.strictObject({
           "How containers get their GPUs: device nodes, CDI devices, or NVIDIA's runtime; auto: device nodes for AMD, and for NVIDIA what the engine offers.",
         ),
       hostPorts: z
-        .string()
-        .regex(/^\d{4,5}-\d{4,5}$/, 'expected a range such as "18000-18999"')
+        .string({ error: PORTS })
+        .refine(isPortRange, PORTS)
         .default("18000-18999")
         .describe("Ports of replicas that use the host's network."),
       publish: z
@@ -178,8 +202,8 @@ export const configSchema = z.strictObject({
       onExit: onExit
         .default("keep")
         .describe("What becomes of its replicas when the gateway stops: keep (adopted later) or stop."),
-      sysRoot: z.string().default("/sys").describe("Where GPUs are discovered."),
-      devRoot: z.string().default("/dev").describe("Where the device nodes of GPUs are."),
+      sysRoot: absolute.default("/sys").describe("Where GPUs are discovered."),
+      devRoot: absolute.default("/dev").describe("Where the device nodes of GPUs are."),
       shm: size.prefault("16g").describe("Shared memory of replicas with GPUs."),
     })
     .prefault({})
@@ -208,4 +232,9 @@ export function parseListen(text: string): { readonly host: string; readonly por
   const port = Number(match?.[2]);
   const host = match?.[1]?.replaceAll(/[[\]]/g, "");
   return host === undefined || port > 65_535 ? undefined : { host, port };
+}
+
+function isPortRange(text: string): boolean {
+  const [, first = 0, last = 0] = (/^(\d{4,5})-(\d{4,5})$/.exec(text) ?? []).map(Number);
+  return first > 0 && first <= last && last <= 65_535;
 }

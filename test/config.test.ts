@@ -71,9 +71,44 @@ describe("the configuration", () => {
     ["policy: { capabilities: [ALL] }", /policy\.capabilities\.0: expected a capability/],
     ["policy: { registries: ['rocm/vllm:v1'] }", /policy\.registries\.0: expected the beginning of image names/],
     ["policy: { hostnetwork: true }", /did you mean "hostNetwork"\?/],
+    ["startTimeout: forever", /config\.yaml:1:15: startTimeout: expected a time that ends/],
+    ["startTimeout: 0s", /startTimeout: expected a time that ends/],
+    ["stopGrace: never", /stopGrace: expected a time that ends/],
+    ["gpuRecovery: forever", /gpuRecovery: expected a time that ends/],
+    ["drainTimeout: forever", /drainTimeout: expected a time that ends/],
+    ["docker: { pullSilence: forever }", /docker\.pullSilence: expected a time that ends/],
+    ["docker: { cache: / }", /docker\.cache: expected a volume, an absolute folder of the host below/],
+    ["docker: { cache: .. }", /docker\.cache: expected a volume/],
+    ["docker: { cache: ./cache }", /docker\.cache: expected a volume/],
+    ["docker: { cache: /srv/../etc }", /docker\.cache: expected a volume/],
+    ["docker: { cache: 'weights:/x' }", /docker\.cache: expected a volume/],
+    ["docker: { binds: [/srv/models] }", /docker\.binds\.0: expected "SOURCE:TARGET"/],
+    ["docker: { network: host }", /docker\.network: expected the name of a network of containers/],
+    ["docker: { network: 'container:x' }", /docker\.network: expected the name of a network of containers/],
+    ["docker: { hostPorts: 19000-18000 }", /docker\.hostPorts: expected a range such as/],
+    ["docker: { hostPorts: 60000-70000 }", /docker\.hostPorts: expected a range such as/],
+    ["docker: { hostPorts: 18000 }", /docker\.hostPorts: expected a range such as/],
+    ["docker: { socket: 'http://proxy:2375' }", /docker\.socket: expected the path of a socket/],
+    ["docker: { socket: docker.sock }", /docker\.socket: expected the path of a socket/],
+    ["docker: { sysRoot: sys }", /docker\.sysRoot: expected an absolute folder/],
+    ["docker: { devRoot: '' }", /docker\.devRoot: expected an absolute folder/],
     ["keepAlive: [", /config\.yaml:\d+:\d+: /],
   ])("%s is refused with its place and the remedy", async (text, message) => {
     expect(await messageOf(text)).toMatch(message);
+  });
+
+  it.each([
+    "docker: { cache: none }",
+    "docker: { cache: my-cache }",
+    "docker: { cache: /srv/cache }",
+    "docker: { binds: ['/srv/a:/a:ro', 'vol:/b'] }",
+    "docker: { network: models_net }",
+    "docker: { hostPorts: 18000-18000 }",
+    "docker: { socket: 'unix:///run/user/1000/docker.sock' }",
+    "docker: { socket: 'tcp://[::1]:2375' }",
+    "stopGrace: 0s",
+  ])("%s is taken", async (text) => {
+    await expect(load(text)).resolves.toBeDefined();
   });
 
   it("reports every fault of a file at once", async () => {
