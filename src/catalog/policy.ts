@@ -29,7 +29,7 @@ export function checkPolicy(recipe: Recipe, policy: Policy): Finding[] {
     message: `recipe ${recipe.id} ${asks}; allow it with policy.${remedy} in config.yaml`,
   });
   const mounts = recipe.mounts.flatMap((mount, index) => {
-    const why = policy.dockerSocket && whySocket(mount.source, [plainPath(policy.dockerSocket)]);
+    const why = policy.dockerSocket && whySocket(mount.source, [socketPath(policy.dockerSocket)]);
     if (why) return [{ path: ["mounts", index], message: why }];
     if (policy.mounts.some((entry) => allowsMount(entry, mount))) return [];
     const canRead = policy.mounts.some((entry) => allowsMount(entry, { ...mount, readOnly: true }));
@@ -57,6 +57,11 @@ export function checkPolicy(recipe: Recipe, policy: Policy): Finding[] {
 /** The simulation is the gateway's own program: a recipe can only tell it how to behave. */
 function isBundled({ engine, command }: Recipe): boolean {
   return engine === "sim" && command === undefined;
+}
+
+/** "unix:///run/docker.sock" is another way to write its path. */
+function socketPath(address: string): string {
+  return plainPath(address.replace(/^unix:\/\//i, ""));
 }
 
 function allowsMount(entry: string, { source, readOnly }: Mount): boolean {

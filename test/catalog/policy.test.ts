@@ -72,9 +72,15 @@ describe("mounts", () => {
   });
 
   it.each(["/srv", "/srv/run", "/srv/run/docker.sock"])("of %s never give Docker's socket away", (source) => {
-    const policy = { mounts: ["/"], dockerSocket: "/srv/run/docker.sock" };
-    expect(messages(mount(source), policy)).toEqual([expect.stringContaining("Docker's socket")]);
-    expect(messages(mount("/srv/models"), policy)).toEqual([]);
+    for (const dockerSocket of [
+      "/srv/run/docker.sock",
+      "unix:///srv/run/docker.sock",
+      "UNIX:///srv/./run//docker.sock",
+    ]) {
+      const policy = { mounts: ["/"], dockerSocket };
+      expect(messages(mount(source), policy)).toEqual([expect.stringContaining("Docker's socket")]);
+      expect(messages(mount("/srv/models"), policy)).toEqual([]);
+    }
   });
 
   it("that are refused say what would allow them", () => {
