@@ -1,5 +1,6 @@
 // The door to the Docker Engine: dockerode with a negotiated API version, and a deadline on everything it is asked.
 import { Agent } from "node:http";
+import { inspect } from "node:util";
 import Docker, { type DockerOptions } from "dockerode";
 import { z } from "zod";
 import { AimError } from "../../errors.ts";
@@ -38,7 +39,7 @@ export class DockerClient {
   readonly #options: DockerClientOptions;
   readonly #address: DockerAddress;
   // No keep-alive: connections to a local socket cost nothing, and stale ones break the first call after a restart.
-  readonly #agent = new Agent({ keepAlive: false });
+  readonly #agent = opaque(new Agent({ keepAlive: false }));
   #negotiated: Docker | undefined;
   #connection = 0;
 
@@ -130,6 +131,14 @@ export class DockerClient {
     };
     return new Docker(options);
   }
+}
+
+/**
+ * dockerode describes each request for its debug log, wanted or not, down to the last hidden property: with the agent that
+ * would be every open socket, and seconds in which nothing else runs once a few dozen replicas are followed.
+ */
+function opaque(agent: Agent): Agent {
+  return Object.assign(agent, { [inspect.custom]: () => "Agent" });
 }
 
 /** The API version to speak with a daemon that speaks `lowest` to `highest`. */
