@@ -56,6 +56,7 @@ describe("the configuration", () => {
   it.each([
     ["keepalive: 5m", /config\.yaml:1:1: keepalive: unknown key; did you mean "keepAlive"\?/],
     ["docker:\n  sokcet: /run/docker.sock", /config\.yaml:2:3: docker\.sokcet: unknown key; did you mean "socket"\?/],
+    ["images:\n  vlm: x", /config\.yaml:2:3: images\.vlm: unknown key; did you mean "vllm"\?/],
     ["process:\n  gpus: [{ id: a, prodcut: MI300X, memory: 192g }]", /did you mean "product"\?/],
     ["keepAlive: 5 minutes", /config\.yaml:1:12: keepAlive: expected a duration such as "30s"/],
     ["maxBody: 5x", /config\.yaml:1:10: maxBody: expected a size such as "512m"/],

@@ -64,7 +64,11 @@ function knownKeys(schema: z.core.$ZodType, path: readonly PropertyKey[]): strin
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return knownKeys(schema.unwrap(), path);
   if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) return knownKeys(schema.unwrap(), path);
   const [step, ...rest] = path;
-  if (schema instanceof z.ZodRecord) return knownKeys(schema.valueType, rest);
+  if (schema instanceof z.ZodRecord) {
+    const { keyType, valueType } = schema;
+    if (step === undefined) return keyType instanceof z.ZodEnum ? keyType.options.map(String) : [];
+    return knownKeys(valueType, rest);
+  }
   if (schema instanceof z.ZodArray) return knownKeys(schema.element, rest);
   if (!(schema instanceof z.ZodObject)) return [];
   if (step === undefined) return Object.keys(schema.shape);
