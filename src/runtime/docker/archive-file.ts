@@ -6,7 +6,8 @@ import { LogBytes } from "../log-bytes.ts";
 import { readLogFile } from "../log-reader.ts";
 import { isAfter, nanosOf } from "../log-time.ts";
 
-const LINE = /^(\S+) (stdout|stderr) F (.*)$/;
+/** `s`: what an engine prints may hold separators that end no line in a file, but do for a dot. */
+const LINE = /^(\S+) (stdout|stderr) F (.*)$/s;
 /** Whatever tells whose lines follow begins with it; output cannot, since a time stands before it. */
 const MARK = "=== ";
 /** Lines of one message, a progress bar say, have one time; there are no more of them than this. */

@@ -118,10 +118,14 @@ export class Archive {
 
   async #run(source: Source, signal: AbortSignal): Promise<void> {
     let pauseMs = FIRST_PAUSE_MS;
+    let hasEnded = false;
     while (!signal.aborted) {
       try {
         const kept = await this.#copy(source, signal);
-        if (!(await this.#deps.origin.isRunning(source.ref, signal))) return;
+        if (hasEnded) return;
+        hasEnded = !(await this.#deps.origin.isRunning(source.ref, signal));
+        // Once more: engines before Docker 23 can lose their place where they rotate a log that is followed.
+        if (hasEnded) continue;
         if (kept > 0) pauseMs = FIRST_PAUSE_MS;
       } catch (error) {
         if (signal.aborted || statusOf(error) === 404) return;

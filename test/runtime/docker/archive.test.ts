@@ -22,6 +22,8 @@ class Printer {
   isRunning = true;
   /** Fails every request while it is set, and ends the streams that are open. */
   fault: AimError | undefined;
+  /** How many lines the next stream tells before it loses its place, as those of old engines do. */
+  stuckAt = Infinity;
 
   print(...texts: readonly string[]): void {
     for (const text of texts) this.lines.push({ text, stream: "stdout", time: timeOf(this.lines.length) });
@@ -37,9 +39,11 @@ class Printer {
     this.opened.push(since);
     this.followers += 1;
     this.mostFollowers = Math.max(this.mostFollowers, this.followers);
+    const end = this.stuckAt;
+    this.stuckAt = Infinity;
     try {
       for (let next = 0; !signal.aborted;) {
-        const batch = this.lines.slice(next);
+        const batch = this.lines.slice(next, end);
         next = this.lines.length;
         if (batch.length > 0) yield batch;
         else if (!this.isRunning) return;
@@ -201,8 +205,9 @@ describe("the archive of containers' output", () => {
     printer.print("line 1");
     printer.isRunning = false;
     await archive.drain(SOURCE, never);
+    const before = printer.opened.length;
     archive.watch([SOURCE]);
-    expect(printer.opened).toHaveLength(1);
+    expect(printer.opened).toHaveLength(before);
     printer.print("line 2");
     archive.watch([{ ...SOURCE, startedAt: 2 }]);
     await untilKept(archive, 2);
@@ -233,6 +238,29 @@ describe("the archive of containers' output", () => {
     expect(await kept(archive, { ...ALL, since: timeOf(1) })).toEqual(numbered(3, 6));
     expect(await kept(archive, ALL, { id: "x", name: "mine-other" })).toEqual([]);
     expect(await kept(archive, ALL, { id: "x", name: "mine-../../etc/passwd" })).toEqual([]);
+  });
+
+  it("keeps lines with separators that end no line", async () => {
+    const first = makeArchive();
+    const texts = ["one\u2028two", "three\u2029four"];
+    printer.print(...texts);
+    first.follow(SOURCE);
+    await until(async () => (await readFile(join(logDir, "r.log"), "utf8").catch(() => "")).includes("four"));
+    await first.close();
+    const second = makeArchive();
+    printer.isRunning = false;
+    await second.drain(SOURCE, never);
+    expect(await kept(second)).toEqual(texts);
+    expect((await readFile(join(logDir, "r.log"), "utf8")).match(/four/g)).toHaveLength(1);
+  });
+
+  it("reads on where a stream ended before all was told", async () => {
+    const archive = makeArchive();
+    printer.print(...numbered(1, 9));
+    printer.isRunning = false;
+    printer.stuckAt = 4;
+    await archive.drain(SOURCE, never);
+    expect(await kept(archive)).toEqual(numbered(1, 9));
   });
 
   it("fails nobody where it cannot write: warns once, and keeps all when it can", async () => {
