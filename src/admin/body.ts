@@ -5,6 +5,7 @@ import { z } from "zod";
 import { AimError } from "../errors.ts";
 import { textAs } from "../lib/text-schema.ts";
 import { parseDuration } from "../lib/units.ts";
+import { whileConnected } from "./connection.ts";
 import type { LaunchRequest } from "./view.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -30,13 +31,17 @@ const launchBody = z.strictObject({
 
 const pullBody = z.strictObject({ name: z.string().min(1).max(1024) });
 
-/** Refuses a body beyond anything that is taken here. */
-export const limitBody = bodyLimit({
+const limit = bodyLimit({
   maxSize: MAX_BODY_BYTES,
   onError: () => {
     throw new AimError("request_too_large", `a request takes at most ${MAX_BODY_BYTES} bytes`);
   },
 });
+
+/** Refuses a body beyond anything that is taken here. One of unknown length is read to its end to know. */
+export function limitBody(c: Context, next: () => Promise<void>): Promise<Response | void> {
+  return whileConnected(c, limit(c, next));
+}
 
 /** The body of POST /api/replicas; `dryRun` asks only what would happen. */
 export async function readLaunch(c: Context): Promise<{ readonly request: LaunchRequest; readonly dryRun: boolean }> {
@@ -55,7 +60,7 @@ async function readBody<T>(c: Context, schema: z.ZodObject & z.ZodType<T>, examp
   if (!/^application\/json\s*(;|$)/i.test(type)) {
     throw new AimError("unsupported_media_type", `${c.req.path} takes JSON: send Content-Type: application/json`);
   }
-  const parsed = schema.safeParse(parseJson(await c.req.text(), example));
+  const parsed = schema.safeParse(parseJson(await whileConnected(c, c.req.text()), example));
   if (!parsed.success) throw invalidBody(parsed.error, Object.keys(schema.shape));
   return parsed.data;
 }

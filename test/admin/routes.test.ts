@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/until.ts";
 import { startAdminServer, type AdminServer } from "./admin-server.ts";
@@ -121,6 +122,18 @@ describe("launching", () => {
     const answer = await launch({ model: "x".repeat(100_000) });
     expect(answer).toMatchObject({ status: 413, body: { error: { code: "request_too_large" } } });
   });
+
+  it.each(["content-length: 100", "transfer-encoding: chunked"])(
+    "lets a client leave within its body, which is no fault: %s",
+    async (framing) => {
+      const { hostname, port } = new URL(server.url);
+      const socket = connect(Number(port), hostname);
+      const head = `POST /api/replicas HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\n${framing}`;
+      socket.write(`${head}\r\n\r\n5\r\n{"mod\r\n`, () => socket.resetAndDestroy());
+      await until(() => server.errors.length > 0, { what: "the error" });
+      expect(server.errors[0]).toMatchObject({ code: "client_closed_request" });
+    },
+  );
 
   it("tells the control plane when the client leaves, which is no fault", async () => {
     let left = false;
