@@ -36,7 +36,7 @@ export class AdminClient {
   /** The signal ends whatever is under way; what it aborts with is what calls reject with. */
   constructor(settings: ClientSettings, signal: AbortSignal) {
     this.#base = baseUrl(settings.url);
-    this.#headers = settings.apiKey === undefined ? {} : { authorization: `Bearer ${settings.apiKey}` };
+    this.#headers = settings.apiKey === undefined ? {} : { authorization: `Bearer ${plainKey(settings.apiKey)}` };
     this.#signal = signal;
   }
 
@@ -85,9 +85,10 @@ export class AdminClient {
   }
 
   async #request(path: string, ask: Ask): Promise<Dispatcher.ResponseData> {
+    const url = this.#urlOf(path);
     let response: Dispatcher.ResponseData;
     try {
-      response = await request(new URL(path, this.#base), {
+      response = await request(url, {
         method: "GET",
         headersTimeout: 0,
         bodyTimeout: 0,
@@ -101,6 +102,13 @@ export class AdminClient {
     }
     if (response.statusCode >= 300) throw this.#refused(response.statusCode, await this.#json(response));
     return response;
+  }
+
+  /** URLs read "." and ".." as ways through folders, encoded or not: no name can be said so. */
+  #urlOf(path: string): URL {
+    const [name] = /(?<=\/)\.\.?(?=[/?]|$)/.exec(path) ?? [];
+    if (name !== undefined) throw new CliError(EXIT.notFound, `nothing is called "${name}"`);
+    return new URL(path, this.#base);
   }
 
   async #json(response: Dispatcher.ResponseData): Promise<unknown> {
@@ -153,6 +161,13 @@ function baseUrl(text: string): URL {
   }
   if (!url.pathname.endsWith("/")) url.pathname += "/";
   return url;
+}
+
+/** What no header can hold is no key; it is not repeated, since most of it may be one. */
+function plainKey(text: string): string {
+  if (/^[!-~]+$/.test(text)) return text;
+  const message = "AIM_ENGINE_API_KEY holds a space, a line break or another character that no key has";
+  throw new CliError(EXIT.usage, message, { hint: "Set it to a key of the gateway's configuration." });
 }
 
 function errorOf(body: unknown): { readonly code: string; readonly message: string | undefined } {

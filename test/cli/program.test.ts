@@ -82,6 +82,25 @@ describe("without a gateway", () => {
     expect(code).toBe(2);
     expect(stderr).toContain('AIM_ENGINE_URL is "localhost:8000", which is no http or https URL');
   });
+
+  it("says that a key is none, without telling it", async () => {
+    const { code, stderr } = await runCli(["ps"], { url, env: { AIM_ENGINE_API_KEY: "secret-key\r" } });
+    expect(code).toBe(2);
+    expect(stderr).toContain("AIM_ENGINE_API_KEY holds a space, a line break or another character that no key has");
+    expect(stderr).not.toContain("secret-key");
+  });
+
+  it.each([
+    ["show ..", ".."],
+    ["stop .", "."],
+    ["rm ..", ".."],
+    ["restart ..", ".."],
+    ["gpus release ..", ".."],
+  ])("takes no way through folders for a name: %s", async (argv, name) => {
+    const { code, stderr } = await runCli(argv.split(" "), { url });
+    expect(code).toBe(3);
+    expect(stderr).toContain(`nothing is called "${name}"`);
+  });
 });
 
 describe("with a key", () => {
