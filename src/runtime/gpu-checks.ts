@@ -38,8 +38,8 @@ async function checkDriver(
 ): Promise<readonly Check[]> {
   const cards = onBus.filter(isAmd).length;
   if (await isThere(join(sysRoot, "module/amdgpu"))) return [ok("amdgpu driver", "loaded")];
-  // Built into the kernel, it is no module of its own.
-  if (gpus.some(isAmd)) return [ok("amdgpu driver", "in use")];
+  // Built into the kernel, it is no module of its own. Cards of virtual machines have another driver.
+  if (await isThere(join(sysRoot, "bus/pci/drivers/amdgpu"))) return [ok("amdgpu driver", "in use")];
   if (cards > 0) {
     const found = `${cards} AMD ${cards === 1 ? "GPU is" : "GPUs are"} on the PCI bus, but the driver is not loaded`;
     return [problem("amdgpu driver", found, "sudo modprobe amdgpu (install it first: AMD's package amdgpu-dkms)")];

@@ -66,9 +66,15 @@ async function checkFolder(name: string, path: string): Promise<Check> {
 function remedyFor(error: unknown, path: string): string {
   if (codeOf(error) === "EACCES") {
     const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-    return `sudo mkdir -p ${path} && sudo chown ${uid}:${gid} ${path}`;
+    const word = shellWord(path);
+    return `sudo mkdir -p ${word} && sudo chown ${uid}:${gid} ${word}`;
   }
   return "name another folder in the configuration; in a container, mount a volume there";
+}
+
+/** As a shell would take it. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** The folder itself, or the one it would be made in. */

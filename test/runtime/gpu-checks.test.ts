@@ -55,6 +55,15 @@ describe("the examination of GPUs", () => {
     });
   });
 
+  it("takes no GPU of a virtual machine for a sign of the driver", async () => {
+    const checks = await examine({ cards: CARDS.map((card) => ({ ...card, driver: "vfio-pci" })) });
+    expect(checks.get("amdgpu driver")).toMatchObject({
+      status: "problem",
+      found: expect.stringContaining("not loaded"),
+    });
+    expect(checks.get("gpu 0000:01:00.0")?.found).toContain("vfio-pci");
+  });
+
   it("counts the GPUs, and finds their device nodes", async () => {
     const checks = await examine({ cards: CARDS, nodes: true, sys: { "module/amdgpu/version": "6.12\n" } });
     expect(checks.get("amdgpu driver")).toMatchObject({ status: "ok", found: "loaded" });

@@ -65,6 +65,8 @@ describe("the examination of the host", () => {
       status: "problem",
       fix: `sudo mkdir -p ${path} && sudo chown ${process.getuid?.()}:${process.getgid?.()} ${path}`,
     });
+    const spaced = await examine({}, { folders: [{ name: "state folder", path: "/proc/sys/it's mine" }] });
+    expect(spaced.get("state folder")?.fix).toContain(String.raw`sudo mkdir -p '/proc/sys/it'\''s mine' && `);
   });
 
   it("warns of memory that is counted on and not there", async () => {
