@@ -29,6 +29,8 @@ export interface Claim {
 /** What the other containers mean for a claim. */
 export type Verdict =
   | { readonly kind: "clear" }
+  /** Of a start of ours that ended with its gateway; Docker may carry it out yet, unless the container goes. */
+  | { readonly kind: "remains"; readonly by: Listed }
   /** Another gateway is about to start a container on one of the GPUs, or to give up: it has the right of way until then. */
   | { readonly kind: "contested"; readonly by: Listed }
   | { readonly kind: "taken"; readonly by: Listed };
@@ -48,12 +50,16 @@ export class Claims {
   /** Resolves when nobody else has the GPUs; rejects with who does, and then the container must be removed. */
   async settle(id: string, gpus: readonly string[], signal: AbortSignal): Promise<void> {
     if (gpus.length === 0) return;
-    const { clock, installation } = this.#options;
+    const { clock, containers, installation } = this.#options;
     const claim = { id, installation, gpus };
     const giveUpAt = clock.now() + LONGEST_WAIT_MS;
     for (;;) {
       const verdict = judge(claim, await this.#others(NOT_ENDED, signal), clock.wallNow());
       if (verdict.kind === "clear") return;
+      if (verdict.kind === "remains") {
+        await containers.remove(verdict.by.id, signal);
+        continue;
+      }
       if (verdict.kind === "taken" || clock.now() >= giveUpAt) throw taken(claim, verdict.by);
       await sleep(clock, LOOK_EVERY_MS, signal);
     }
@@ -78,9 +84,10 @@ export function judge(claim: Claim, others: readonly Listed[], now: number): Ver
   const rivals = others.filter((one) => one.id !== claim.id && shared(claim, one).length > 0);
   const running = rivals.find(({ state }) => state !== "created");
   if (running !== undefined) return { kind: "taken", by: running };
-  // Ours are remains of a start that ended with its gateway: one installation has one gateway, which sees to its own GPUs.
+  // One installation has one gateway, which starts nothing on a GPU twice at once.
+  const remains = rivals.find(({ labels }) => labels[LABELS.installation] === claim.installation);
+  if (remains !== undefined) return { kind: "remains", by: remains };
   const created = rivals
-    .filter(({ labels }) => labels[LABELS.installation] !== claim.installation)
     .filter(({ createdAt }) => now - createdAt < FORGOTTEN_MS)
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const [first] = created;

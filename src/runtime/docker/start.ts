@@ -151,6 +151,8 @@ function isRunningFor(plan: Plan, found: Inspected): boolean {
   if (found.state === "unresponsive") throw inTheWay(plan, `is paused; "docker unpause ${plan.name}" or stop it`);
   if (found.labels[LABELS.recipeHash] !== wanted[LABELS.recipeHash])
     throw inTheWay(plan, "runs from another version of its recipe; stop it first");
+  if (found.labels[LABELS.gpus] !== wanted[LABELS.gpus])
+    throw inTheWay(plan, `runs on other GPUs (${found.labels[LABELS.gpus]}); stop it first`);
   return true;
 }
 

@@ -51,7 +51,12 @@ describe("judge", () => {
       "taken",
     ],
     ["one that was made, and a running one", [other({ state: "created" }), other({ id: "9999" })], "taken"],
-    ["one that was made by ours", [other({ state: "created", id: "3333", installation: "here" })], "clear"],
+    ["one that was made by ours", [other({ state: "created", id: "3333", installation: "here" })], "remains"],
+    [
+      "a running one, and one that was made by ours",
+      [other(), other({ state: "created", installation: "here" })],
+      "taken",
+    ],
     ["one that was made long ago", [other({ state: "created", id: "3333", createdAt: NOW - 300_000 })], "clear"],
     ["one that was made by a clock ahead", [other({ state: "created", createdAt: NOW + 60_000 })], "contested"],
   ] as const)("of %s", (_, others, kind) => {
@@ -167,9 +172,19 @@ describeWithDocker("two gateways on one engine", () => {
     await refusalOf(start(here, [A, B]));
   });
 
-  it("is not kept by what a killed gateway of its own installation had made and not started", async () => {
+  it("removes what a killed gateway of its own installation had made, which Docker may be about to start", async () => {
     await strange(A, { installation: `${rig.installation}-a` });
-    await expect(start(here, [A])).resolves.toBeDefined();
+    const started = await start(here, [A]);
+    expect((await containers()).map(({ Id }) => Id)).toEqual([started.id]);
+  });
+
+  it("does not take a replica over that runs on other GPUs", async () => {
+    const spec = specFor([A]);
+    const labels = (gpus: string) => ({ ...spec.labels, [LABELS.gpus]: gpus });
+    const running = await here.start({ ...spec, labels: labels(A) }, () => {}, never);
+    const moved = { ...spec, gpus: [B], labels: labels(B) };
+    await expect(here.start(moved, () => {}, never)).rejects.toThrow(`in the way: it runs on other GPUs (${A})`);
+    expect((await here.start({ ...spec, labels: labels(A) }, () => {}, never)).id).toBe(running.id);
   });
 
   it.each([
