@@ -26,8 +26,8 @@ export interface GpuChange {
 }
 
 interface Memory {
-  /** How much is in use was seen at least once. */
-  isReadable?: true;
+  /** How much was in use when that could last be read. */
+  lastBytes?: number;
   /** Least that was ever seen in use while nobody of ours held it. */
   baselineBytes?: number;
   /** Given back, and not seen free since. */
@@ -61,7 +61,7 @@ export class GpuBook {
     const readable = new Set(
       (runtimes.get(runtime)?.gpus ?? []).filter(({ usedBytes }) => usedBytes !== undefined).map(({ id }) => id),
     );
-    const isDoubtful = (gpu: string) => readable.has(gpu) || this.#memory(runtime, gpu).isReadable === true;
+    const isDoubtful = (gpu: string) => readable.has(gpu) || this.#memory(runtime, gpu).lastBytes !== undefined;
     const doubtful = gpus.filter((gpu) => failureCause === GPU_TAKEN || isDoubtful(gpu));
     for (const gpu of doubtful) this.#memory(runtime, gpu).released = { at: now, by: name };
     return doubtful.length > 0;
@@ -75,7 +75,7 @@ export class GpuBook {
   ): readonly GpuChange[] {
     const changes = gpus.flatMap((gpu) => {
       const memory = this.#memory(runtime, gpu.id);
-      if (gpu.usedBytes !== undefined) memory.isReadable = true;
+      if (gpu.usedBytes !== undefined) memory.lastBytes = gpu.usedBytes;
       if (reading.isHeld(gpu.id)) return [];
       return this.#read(gpu, memory, reading.askedAt) ?? [];
     });
@@ -91,10 +91,11 @@ export class GpuBook {
       return { status: "recovering", reason: `waiting for its memory after ${memory.released.by} was stopped` };
     }
     if (gpu.foreign !== undefined) return { status: "foreign", reason: `in use by ${gpu.foreign}` };
-    if (isQuiet(gpu, memory)) return undefined;
+    const usedBytes = gpu.usedBytes ?? memory.lastBytes ?? 0;
+    if (isQuiet({ ...gpu, usedBytes }, memory)) return undefined;
     return {
       status: "foreign",
-      reason: `${formatSize(gpu.usedBytes ?? 0)} of its memory are in use by something that this gateway did not start`,
+      reason: `${formatSize(usedBytes)} of its memory are in use by something that this gateway did not start`,
     };
   }
 
@@ -120,7 +121,7 @@ export class GpuBook {
     if (gpu.foreign !== undefined) return void delete memory.released;
     const { usedBytes } = gpu;
     // What cannot be read now is not free because of it.
-    if (usedBytes === undefined && memory.isReadable === true)
+    if (usedBytes === undefined && memory.lastBytes !== undefined)
       return this.#overdue(gpu.id, memory, { now: askedAt, what: "its memory cannot be read" });
     if (!isQuiet(gpu, memory)) {
       const what = `${formatSize(usedBytes ?? 0)} of its memory are still in use`;
@@ -163,7 +164,7 @@ export class GpuBook {
   }
 }
 
-/** Whether no more of its memory is in use than usual; one whose memory cannot be read is believed. */
+/** Whether no more of its memory is in use than usual; one whose memory could never be read is believed. */
 function isQuiet({ usedBytes, memoryBytes }: Gpu, { baselineBytes }: Memory): boolean {
   if (usedBytes === undefined) return true;
   if (baselineBytes === undefined) return usedBytes <= memoryBytes * IDLE_SHARE;

@@ -67,6 +67,16 @@ describe("a GPU that nobody used", () => {
     });
   });
 
+  it("is as it was last seen while its memory cannot be read", () => {
+    const scene = new Scene();
+    scene.read(gpu(50), 0);
+    scene.read(gpu(undefined), 1);
+    expect(scene.status(gpu(undefined))).toBe("foreign");
+    scene.read(gpu(0.3), 2);
+    scene.read(gpu(undefined), 3);
+    expect(scene.status(gpu(undefined))).toBe("free");
+  });
+
   it("becomes somebody else's, and free again, with what is in use", () => {
     const scene = new Scene();
     scene.read(gpu(0.3), 0);
