@@ -9,7 +9,7 @@ import type { Session } from "./session.ts";
 export async function suggestName(session: Session, error: unknown, name: string): Promise<unknown> {
   if (!failedWith(error, EXIT.notFound) || /did you mean/i.test(error.message)) return error;
   const meant = nearest(name, await knownNames(session));
-  if (meant === undefined) return error;
+  if (meant === undefined || meant === name) return error;
   return new CliError(error.exitCode, error.message, { hint: `Did you mean "${meant}"?`, cause: error });
 }
 

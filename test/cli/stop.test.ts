@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AimError } from "../../src/errors.ts";
 import { run } from "../../src/cli/program.ts";
 import { startAdminServer, type AdminServer } from "../admin/admin-server.ts";
 import { makeReplica, ScriptedView } from "../admin/scripted-view.ts";
@@ -41,6 +42,17 @@ describe("stop", () => {
     const { code, stdout, stderr } = await cli("stop", "dmeo", "demo-1");
     expect({ code, stdout }).toEqual({ code: 3, stdout: "demo-1\n" });
     expect(stderr).toBe('aim-engine: there is no replica or model dmeo\nDid you mean "demo"?\n');
+  });
+
+  it("proposes no name that was given", async () => {
+    view.onRestart = async () => {
+      throw new AimError("replica_not_found", 'demo is not running; "aim-engine launch demo" starts it');
+    };
+    expect(await cli("restart", "demo")).toEqual({
+      code: 3,
+      stdout: "",
+      stderr: 'restarting demo\naim-engine: demo is not running; "aim-engine launch demo" starts it\n',
+    });
   });
 
   it("takes everything down with --all, and says when there is nothing", async () => {
