@@ -35,8 +35,8 @@ const PYTHON_RULES = {
   ...because(
     FILES,
     `--download-dir --chat-template --completion-template --allowed-local-media-path --log-config-file --profiler-config
-    --delete-ckpt-after-loading --init-expert-location --quantization-param-path --crash-dump-folder --file-storage-path --export-metrics-to-file
-    --export-metrics-to-file-dir --decrypted-config-file --decrypted-draft-config-file`,
+    --delete-ckpt-after-loading --init-expert-location --quantization-param-path --crash-dump-folder
+    --file-storage-path --export-metrics-to-file --export-metrics-to-file-dir --decrypted-config-file --decrypted-draft-config-file`,
   ),
   ...because(
     NETWORK,
@@ -51,8 +51,8 @@ const LLAMA_RULES = {
   ...because(
     CODE,
     `-m --model -mu --model-url -dr --docker-repo -hf -hfr --hf-repo -hff --hf-file -hfv -hfrv --hf-repo-v -hffv
-    --hf-file-v -md --model-draft --spec-draft-model --spec-draft-hf -hfd -hfrd --hf-repo-draft -mv --model-vocoder -mm --mmproj -mmu
-    --mmproj-url --lora --lora-scaled --control-vector --control-vector-scaled --tools --models-preset`,
+    --hf-file-v -md --model-draft --spec-draft-model --spec-draft-hf -hfd -hfrd --hf-repo-draft -mv --model-vocoder
+    -mm --mmproj -mmu --mmproj-url --lora --lora-scaled --control-vector --control-vector-scaled --tools --models-preset`,
   ),
   ...because(FILES, "-f -bf -jf -lcs --lookup-cache-static -lcd --lookup-cache-dynamic --slot-save-path --models-dir"),
   ...because(NETWORK, "--rpc --api-prefix --webui-mcp-proxy --reuse-port"),
