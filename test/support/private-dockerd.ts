@@ -116,7 +116,10 @@ export async function startPrivateDockerd(options: PrivateDockerdOptions = {}): 
 
   async function stop(): Promise<void> {
     child?.kill("SIGCONT");
-    if (child !== undefined && !hasEnded(child)) await removeContainers(docker).catch(() => undefined);
+    // One that was killed comes back once more: its containers outlive it, and nobody else can end them. Where it cannot, or
+    // never could, what is left to do is below.
+    if (child === undefined || hasEnded(child)) await start([]).catch(() => undefined);
+    await removeContainers(docker).catch(() => undefined);
     await end("SIGTERM");
     await endRemains(folder);
     await unmountAll(folder);
