@@ -8,6 +8,8 @@ const LEFTOVER_AGE_MS = 60_000;
 const NOTICED_WITHIN_MS = 40_000;
 /** More starts of one recipe than this in ten seconds are a storm, whoever asks for them. */
 const STORM = 12;
+/** What operators of a simulation ask for by count. */
+export const MOST_ORDERED = 3;
 /** Said by the journal of a replica that failed: expected here; any other error is a broken contract. */
 const EXPECTED = '"msg":"replica failed"';
 
@@ -79,17 +81,18 @@ export class Invariants {
     }
     for (const recipe of this.#rig.recipes) {
       const starting = fleet.replicas.ofModel(recipe.model).filter((one) => one.isStarting && !one.identity.adopted);
-      if (starting.length > recipe.replicas.max)
+      if (starting.length > Math.max(recipe.replicas.max, MOST_ORDERED))
         this.#broken.push(`${starting.length} replicas of ${recipe.id} are starting`);
     }
   }
 
-  /** Every container of ours is in the fleet soon, unless the runtime is away. */
+  /** Every container of ours is in the fleet soon, unless the runtime is away or cannot end it. */
   #checkStrangers(): void {
     const { world, plane, clock } = this.#rig;
     const known = new Set(plane.fleet.replicas.all().flatMap((replica) => replica.ref?.id ?? []));
     for (const { ref, state } of world.containers.values()) {
-      if (known.has(ref.id) || world.outage !== undefined) this.#strangers.delete(ref.id);
+      const isExcused = world.outage !== undefined || world.unkillable.has(ref.name);
+      if (known.has(ref.id) || isExcused) this.#strangers.delete(ref.id);
       else this.#strangers.set(ref.id, this.#strangers.get(ref.id) ?? clock.now());
       const unknownMs = clock.now() - (this.#strangers.get(ref.id) ?? Infinity);
       const isRunning = state === "running" || state === "unresponsive";
@@ -103,7 +106,8 @@ export class Invariants {
     const now = clock.now();
     const recipe = labels[LABELS.recipe] ?? replica;
     const failure = plane.fleet.lastFailure(recipe);
-    if (failure !== undefined && failure.until > now)
+    const isOrdered = plane.fleet.replicas.find(replica)?.reason.startsWith("an operator asked") === true;
+    if (failure !== undefined && failure.until > now && !isOrdered)
       this.#broken.push(`${replica} was started ${failure.until - now} ms before the pause of its recipe is over`);
     const recent = [...(this.#attempts.get(recipe) ?? []), now].filter((at) => at > now - 10_000);
     this.#attempts.set(recipe, recent);

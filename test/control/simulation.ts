@@ -4,12 +4,13 @@
 import { pino } from "pino";
 import { LABELS } from "../../src/catalog/launch-spec.ts";
 import type { Recipe } from "../../src/catalog/recipe.ts";
-import { AimError, messageOf } from "../../src/errors.ts";
+import { messageOf } from "../../src/errors.ts";
 import { FakeClock } from "../support/clock.ts";
-import type { FakeContainer } from "../support/fake-world.ts";
 import { Rig, type TestRequest } from "../support/make-plane.ts";
 import { makeGpus, makeRecipe } from "../support/make.ts";
 import { Invariants } from "./invariants.ts";
+import { Mishaps, type Deed } from "./mishaps.ts";
+import { Operators } from "./operators.ts";
 import { Seeded } from "./seeded.ts";
 
 const RECIPES = [
@@ -21,7 +22,6 @@ const RECIPES = [
   makeRecipe({ id: "coral", gpus: 1, replicas: { min: 1, max: 2 } }),
 ];
 const MODELS = RECIPES.map((recipe) => recipe.model);
-const OUTAGE = new AimError("runtime_unavailable", "cannot reach Docker");
 /** Longer than any pause after a failure, any start limit and any keep-alive. */
 const CALM_MS = 900_000;
 
@@ -48,8 +48,10 @@ class Simulation {
   readonly #invariants: Invariants;
   readonly #lines: string[] = [];
   readonly #clients = new Map<TestRequest, AbortController>();
+  readonly #broken: string[] = [];
+  readonly #mishaps: Mishaps;
+  readonly #operators: Operators;
   #recipes: readonly Recipe[] = RECIPES;
-  #openOrders = 0;
 
   constructor({ seed, steps }: SimulationOptions) {
     this.#random = new Seeded(seed);
@@ -67,6 +69,10 @@ class Simulation {
     Object.assign(this.#rig.world.pace, { logMs: 60_000 });
     this.#rig.events.follow((event) => this.#tell(`  ${event.type}: ${event.message}`));
     this.#invariants = new Invariants(this.#rig, errors);
+    const tell = (line: string) => this.#tell(line);
+    const setting = { random: this.#random, rig: this.#rig, tell };
+    this.#mishaps = new Mishaps({ ...setting, clients: () => [...this.#clients.keys()] });
+    this.#operators = new Operators({ ...setting, models: MODELS, onBroken: (what) => void this.#broken.push(what) });
   }
 
   async run(): Promise<void> {
@@ -91,23 +97,15 @@ class Simulation {
       if (!["waiting", "serving"].includes(client.outcome)) this.#clients.delete(client);
     }
     this.#invariants.check([...this.#clients.keys()]);
+    if (this.#broken.length > 0) throw new Error(this.#broken.join("; "));
   }
 
   #act(): void {
-    const deeds: readonly (readonly [weight: number, deed: () => void])[] = [
+    const deeds: readonly Deed[] = [
       [30, () => this.#ask()],
       [10, () => this.#leave()],
-      [4, () => this.#changePace()],
-      [4, () => this.#crash()],
-      [3, () => this.#removeByHand()],
-      [3, () => this.#freeze()],
-      [4, () => this.#thaw()],
-      [3, () => this.#hang()],
-      [3, () => this.#failNext()],
-      [2, () => this.#cutOff()],
-      [4, () => this.#reconnect()],
-      [4, () => this.#launch()],
-      [4, () => this.#stop()],
+      ...this.#mishaps.deeds(),
+      ...this.#operators.deeds(),
       [2, () => this.#kill()],
       [1, () => this.#restart()],
     ];
@@ -132,95 +130,6 @@ class Simulation {
     leaving?.abort(new Error("client left"));
   }
 
-  #changePace(): void {
-    const { pace } = this.#rig.world;
-    pace.createMs = this.#random.one([0, 10, 100, 2_000]);
-    pace.loadMs = this.#random.one([0, 100, 1_000, 20_000, 400_000]);
-    pace.stopMs = this.#random.one([0, 100, 5_000]);
-    pace.releaseMs = this.#random.one([0, 0, 500, 3_000, 30_000, 150_000]);
-    const { createMs, loadMs, stopMs, releaseMs } = pace;
-    this.#tell(`pace: create ${createMs}, load ${loadMs}, stop ${stopMs}, memory back ${releaseMs} ms`);
-  }
-
-  #crash(): void {
-    this.#withContainer("the engine ends of", (container) =>
-      this.#rig.world.exit(container.spec.replica, { code: 1, outOfMemory: false }),
-    );
-  }
-
-  #removeByHand(): void {
-    this.#withContainer("somebody removes", (container) => this.#rig.world.remove(container.spec.replica));
-  }
-
-  #freeze(): void {
-    this.#withContainer("somebody pauses", (container) => {
-      if (container.state === "running") this.#rig.world.set(container.spec.replica, "unresponsive");
-    });
-  }
-
-  #thaw(): void {
-    this.#withContainer("somebody unpauses", (container) => {
-      if (container.state === "unresponsive") this.#rig.world.set(container.spec.replica, "running");
-    });
-  }
-
-  /** Its server answers nobody for a while, and a client notices. */
-  #hang(): void {
-    this.#withContainer("nobody reaches", (container) => {
-      Object.assign(container, { loadedAt: this.#rig.clock.now() + this.#random.one([5_000, 50_000, 200_000]) });
-      const error = new Error("ECONNREFUSED");
-      const clients = [...this.#clients.keys()].filter(({ replica }) => replica === container.spec.replica);
-      for (const { lease } of clients.slice(0, 2)) lease?.report({ kind: "unreachable", error });
-    });
-  }
-
-  #withContainer(what: string, deed: (container: FakeContainer) => void): void {
-    const container = this.#random.maybe([...this.#rig.world.containers.values()]);
-    if (container === undefined) return;
-    this.#tell(`${what} ${container.spec.replica} (${container.ref.id}, ${container.state})`);
-    deed(container);
-  }
-
-  #failNext(): void {
-    const { startFaults, stopFaults } = this.#rig.world;
-    const [faults, what] = this.#random.one([
-      [startFaults, "start"],
-      [stopFaults, "stop"],
-    ] as const);
-    this.#tell(`the next ${what} will fail`);
-    faults.push(new AimError("runtime_failed", `no ${what} today`));
-  }
-
-  #cutOff(): void {
-    this.#tell("the runtime is away");
-    this.#rig.world.outage = OUTAGE;
-  }
-
-  #reconnect(): void {
-    if (this.#rig.world.outage !== undefined) this.#tell("the runtime is back");
-    this.#rig.world.outage = undefined;
-    this.#rig.world.hint();
-  }
-
-  #launch(): void {
-    const model = this.#random.one(MODELS);
-    this.#tell(`an operator launches ${model}`);
-    const { operator } = this.#rig.plane;
-    const patience = this.#random.one([new AbortController().signal, timeout(this.#rig.clock, 2_000)]);
-    this.#supervise(operator.launch({ model, keepAliveMs: 30_000 }, AbortSignal.any([patience, this.#rig.life])));
-  }
-
-  #stop(): void {
-    const replica = this.#random.maybe(this.#rig.plane.fleet.replicas.all());
-    if (replica === undefined) return;
-    const force = this.#random.upTo(3) === 0;
-    this.#tell(
-      `an operator stops ${replica.name} (${replica.state}, ${replica.inFlight} in flight)${force ? " by force" : ""}`,
-    );
-    if (force && replica.inFlight > 0) this.#rig.world.condemned.add(replica.name);
-    this.#supervise(this.#rig.plane.operator.stop(replica.name, { force }, this.#rig.life));
-  }
-
   /** An orderly end, of which only the beginning is waited for, and a new gateway with another recipe for one model. */
   #restart(): void {
     this.#tell("the gateway is asked to stop, and one with a changed recipe takes its place");
@@ -234,37 +143,22 @@ class Simulation {
 
   #kill(): void {
     this.#tell("kill -9, and a new gateway");
+    this.#mishaps.reveal();
     this.#rig.boot(this.#recipes, () => this.#random.one(["nothing", "created", "running"] as const));
     this.#invariants.rebooted();
-  }
-
-  /** What operators ask for ends, one way or the other; a killed gateway's operators are told by their connection. */
-  #supervise(work: Promise<unknown>): void {
-    const { life } = this.#rig;
-    this.#openOrders += 1;
-    const ended = () => {
-      if (!life.aborted) this.#openOrders -= 1;
-    };
-    life.addEventListener("abort", () => (this.#openOrders = 0), { once: true });
-    work.then(ended, ended);
   }
 
   async #comeToRest(): Promise<void> {
     const { world, clock, plane } = this.#rig;
     this.#tell("no more misfortune");
-    world.outage = undefined;
-    world.startFaults.length = 0;
-    world.stopFaults.length = 0;
-    Object.assign(world.pace, { createMs: 100, loadMs: 1_000, stopMs: 200, releaseMs: 0 });
-    for (const name of world.containers.keys())
-      if (world.containers.get(name)?.state === "unresponsive") world.set(name, "running");
+    this.#mishaps.end();
     for (let passed = 0; passed < CALM_MS; passed += 30_000) await this.#pass(30_000);
     this.#expect(
       "clients that still wait",
       [...this.#clients.keys()].map((client) => `${client.model} ${client.outcome}`),
       [],
     );
-    this.#expect("orders that never ended", this.#openOrders, 0);
+    this.#expect("orders that never ended", this.#operators.open, 0);
     this.#expect(
       "what still runs",
       [...world.containers.values()].map(({ spec, state }) => `${spec.labels[LABELS.model]} ${state}`),
@@ -281,10 +175,4 @@ class Simulation {
     const [found, wanted] = [JSON.stringify(actual), JSON.stringify(expected)];
     if (found !== wanted) throw new Error(`${what}: ${found} instead of ${wanted}`);
   }
-}
-
-function timeout(clock: FakeClock, afterMs: number): AbortSignal {
-  const controller = new AbortController();
-  clock.setTimer(afterMs, () => controller.abort(new Error("the operator has left")));
-  return controller.signal;
 }

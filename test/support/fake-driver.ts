@@ -155,6 +155,9 @@ export class FakeDriver implements RuntimeDriver {
     await this.#answer();
     const fault = this.#world.startFaults.shift();
     if (fault !== undefined) throw fault;
+    const taken = this.#world.gpus.filter(({ id, foreign }) => foreign !== undefined && spec.gpus.includes(id));
+    if (taken.length > 0)
+      throw new AimError("runtime_failed", "its GPUs were taken", { data: { failure: "gpu_taken" } });
     if (spec.argv[0] === "no-such-program") throw new AimError("runtime_failed", `cannot start ${spec.argv[0]}`);
     const container = this.#existing(spec) ?? (await this.#world.run(spec));
     this.#script(container);

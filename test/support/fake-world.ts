@@ -87,6 +87,8 @@ export class FakeWorld {
   readonly startFaults: Error[] = [];
   /** Taken from the front by each stop. */
   readonly stopFaults: Error[] = [];
+  /** How much of a GPU's memory somebody else uses; undefined: that cannot be read. */
+  readonly strangers = new Map<string, number | undefined>();
   /** Replicas that no stop ends. */
   readonly unkillable = new Set<string>();
   readonly #watchers = new Set<(hint: Hint) => void>();
@@ -114,7 +116,10 @@ export class FakeWorld {
 
   inventory(): readonly Gpu[] {
     if (!this.#hasMemory) return this.gpus;
-    return this.gpus.map((gpu) => ({ ...gpu, usedBytes: gpu.memoryBytes * this.#share(gpu.id) }));
+    return this.gpus.map((gpu) => {
+      const isHidden = this.strangers.has(gpu.id) && this.strangers.get(gpu.id) === undefined;
+      return isHidden ? gpu : { ...gpu, usedBytes: gpu.memoryBytes * this.#share(gpu.id) };
+    });
   }
 
   /** As if so much of a GPU's memory were in use now. */
@@ -162,7 +167,8 @@ export class FakeWorld {
     this.containers.delete(name);
     this.past.set(container.ref.id, container);
     this.condemned.delete(name);
-    this.#end(container);
+    if (isAlive(container)) this.#end(container);
+    else this.hint();
   }
 
   /** `docker pause` and `docker unpause` */
@@ -200,7 +206,7 @@ export class FakeWorld {
   #share(gpu: string): number {
     const isUsed = [...this.containers.values()].some((one) => isAlive(one) && one.spec.gpus.includes(gpu));
     if (isUsed) return 0.9;
-    return this.#isDirty(gpu) ? 0.5 : 0.001;
+    return Math.max(this.#isDirty(gpu) ? 0.5 : 0.001, this.strangers.get(gpu) ?? 0);
   }
 
   #isDirty(gpu: string): boolean {
