@@ -1,6 +1,6 @@
 // The commands that start, change and show replicas: what can be said. What is done about it lies in commands/.
 import { Option, type Command } from "commander";
-import { durationText, gpuList, patience, wholeNumber } from "./arguments.ts";
+import { atLeastOne, durationText, gpuList, patience, wholeNumber } from "./arguments.ts";
 import { AS_JSON, type Calling, type JsonOption } from "./calling.ts";
 import type { ExplainOptions } from "./commands/explain.ts";
 import type { LaunchOptions } from "./commands/launch.ts";
@@ -26,7 +26,7 @@ function addLaunch(program: Command, { io, keep, engineFlags }: Calling): void {
     .usage("[options] <model> [gpus] [-- engine flags]")
     .option("--gpus <list>", 'these GPUs and no others: numbers or addresses as "gpus" shows them, e.g. 0,1', gpuList)
     .option("--ttl, --keep-alive <duration>", 'idle time before it is unloaded, e.g. 30m or "forever"', durationText)
-    .option("--replicas <count>", "how many there should be at least", wholeNumber)
+    .option("--replicas <count>", "how many there should be at least", atLeastOne)
     .option("--name <name>", "what the replica is to be called")
     .option("--timeout <duration>", "wait no longer; the start goes on", patience)
     .option("-d, --detach", "do not wait")

@@ -83,6 +83,12 @@ describe("without a gateway", () => {
     expect(stderr).toContain('AIM_ENGINE_URL is "localhost:8000", which is no http or https URL');
   });
 
+  it("takes no replicas at all for no number of them", async () => {
+    const { code, stderr } = await runCli(["launch", "demo", "--replicas", "0"], { url });
+    expect(code).toBe(2);
+    expect(stderr).toContain("Expected a whole number, 1 or more.");
+  });
+
   it("says that a key is none, without telling it", async () => {
     const { code, stderr } = await runCli(["ps"], { url, env: { AIM_ENGINE_API_KEY: "secret-key\r" } });
     expect(code).toBe(2);
