@@ -26,7 +26,8 @@ describe("the command line", () => {
     [["logs", "demo", "--tail", "-1"], "Expected a whole number."],
     [["launch", "demo", "--timeout", "-5"], "Expected a duration"],
     [["launch", "demo", "--gpus", "0,,1"], "Expected GPUs such as"],
-    [["launch", "demo", "--replicas", "two"], "Expected a whole number."],
+    [["launch", "demo", "--replicas", "two"], "Expected a whole number, 1 or more."],
+    [["launch", "demo", "--replicas", "0"], "Expected a whole number, 1 or more."],
     [["launch", "demo", "--wait", "--detach"], "cannot be used with option"],
     [["explain", "demo", "--name", "x"], "unknown option '--name'"],
     [["stop"], "name what to stop, or say --all"],
@@ -81,12 +82,6 @@ describe("without a gateway", () => {
     const { code, stderr } = await runCli(["ps"], { url: "localhost:8000" });
     expect(code).toBe(2);
     expect(stderr).toContain('AIM_ENGINE_URL is "localhost:8000", which is no http or https URL');
-  });
-
-  it("takes no replicas at all for no number of them", async () => {
-    const { code, stderr } = await runCli(["launch", "demo", "--replicas", "0"], { url });
-    expect(code).toBe(2);
-    expect(stderr).toContain("Expected a whole number, 1 or more.");
   });
 
   it("says that a key is none, without telling it", async () => {
