@@ -6,17 +6,17 @@
 import type { Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import type { BackendRef } from "../runtime/driver.ts";
-import { pick } from "./balance.ts";
 import { DemandBook, type DemandView } from "./demand.ts";
 import { Failures, refusal, shuttingDown, type ReplicaFailure } from "./failures.ts";
 import type { FleetDeps, FleetHooks } from "./fleet-deps.ts";
 import { gpuStatuses, takeSnapshot, type FleetParts, type GpuStatus } from "./fleet-view.ts";
 import { GpuBook } from "./gpus.ts";
-import { ReplicaLease, type RequestSize } from "./lease.ts";
+import type { ReplicaLease, RequestSize } from "./lease.ts";
 import type { LaunchOrder, OrderResult } from "./orders.ts";
 import { Replica, blueprintOf, identityOfStart } from "./replica.ts";
 import type { Blueprint, Entry, FoundReplica, ReplicaIdentity, StartDecision, StopCause } from "./replica.ts";
 import { Roster, type RosterView } from "./roster.ts";
+import { Slots } from "./slots.ts";
 import type { FleetSnapshot, RuntimeSnapshot } from "./snapshot.ts";
 
 export class Fleet {
@@ -27,6 +27,7 @@ export class Fleet {
   readonly #gpus: GpuBook;
   readonly #runtimes = new Map<RuntimeName, RuntimeSnapshot>();
   readonly #parts: FleetParts;
+  readonly #slots: Slots;
   #hooks: FleetHooks = { onChange() {}, onIdle() {}, onSuspect() {} };
   #closed = false;
 
@@ -45,38 +46,24 @@ export class Fleet {
       defaultRuntime: deps.settings.defaultRuntime,
       keepAliveMs: (replica) => this.keepAliveMs(replica),
     };
+    this.#slots = new Slots({
+      clock: deps.clock,
+      roster: this.#roster,
+      demand: this.#demand,
+      onChange: () => this.#hooks.onChange(),
+      onIdle: (replica) => this.#hooks.onIdle(replica.idleSince + this.keepAliveMs(replica)),
+      onUnreachable: (replica, why) => this.#suspect(replica, why),
+    });
   }
 
   connect(hooks: FleetHooks): void {
     this.#hooks = hooks;
   }
 
-  /** A lease at once where a replica has room, else a promise of one; the hot path never allocates a promise. */
+  /** A lease at once where a replica has room, else a promise of one. */
   acquire(model: string, request: RequestSize, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
     if (this.#closed) throw shuttingDown();
-    const replica = pick(this.#roster.ofModel(model));
-    if (replica !== undefined) return this.#lease(replica, "warm");
-    const since = this.#deps.clock.now();
-    const onLeave = () => this.#hooks.onChange();
-    const waiting = this.#demand.waiters.add(model, { since, bytes: request.bodyBytes, signal, onLeave });
-    this.#hooks.onChange();
-    return waiting;
-  }
-
-  /** Called by the lease, once. */
-  release(replica: Replica): void {
-    replica.inFlight -= 1;
-    if (replica.inFlight === 0) replica.idleSince = this.#deps.clock.now();
-    this.#grant(replica.model);
-    if (replica.inFlight > 0) return;
-    if (replica.state === "draining" || !this.#demand.isEmpty) this.#hooks.onChange();
-    else if (replica.state === "ready") this.#hooks.onIdle(replica.idleSince + this.keepAliveMs(replica));
-  }
-
-  /** Called by the lease: no connection to the replica could be made. */
-  suspect(replica: Replica, why: string): void {
-    if (replica.state === "ready") this.setResponsive(replica, why);
-    this.#hooks.onSuspect(replica.identity.runtime);
+    return this.#slots.acquire(model, request, signal);
   }
 
   /** Resolves when the plan started a replica for it, or found one; rejects when it cannot be had or the signal aborts. */
@@ -137,7 +124,7 @@ export class Fleet {
     replica.idleSince = replica.readyAt;
     this.#move(replica, "ready", "ready");
     this.#failures.recovered(replica.identity.recipeId);
-    this.#grant(replica.model);
+    this.#slots.grant(replica.model);
   }
 
   /** It died, or never became ready. Waiters get a definite answer unless another replica is on its way. */
@@ -153,6 +140,16 @@ export class Fleet {
     replica.failureCause = failure.cause;
     const isOver = isTelling && readyAt === undefined && failure.retryAtOnce !== true;
     if (isOver && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));
+  }
+
+  /** It could not be taken down, and that may be for good. */
+  stopFailed(replica: Replica): void {
+    replica.failedStops += 1;
+  }
+
+  /** What it runs: the name of its image, or that image's id. */
+  identify(replica: Replica, images: { readonly image?: string | undefined; readonly imageId?: string }): void {
+    Object.assign(replica, images);
   }
 
   /** Nothing of it is left. */
@@ -213,7 +210,7 @@ export class Fleet {
     replica.unresponsiveSince = responsive ? undefined : this.#deps.clock.now();
     replica.reason = why ?? "ready";
     this.#deps.journal.responsiveness(replica, why);
-    if (responsive) this.#grant(replica.model);
+    if (responsive) this.#slots.grant(replica.model);
     this.#hooks.onChange();
   }
 
@@ -275,23 +272,9 @@ export class Fleet {
     this.#hooks.onChange();
   }
 
-  #lease(replica: Replica, start: "cold" | "warm"): ReplicaLease {
-    const address = replica.address;
-    if (address === undefined) throw new Error(`replica ${replica.name} is ready but has no address`);
-    replica.inFlight += 1;
-    replica.granted += 1;
-    return new ReplicaLease(this, replica, address, start === "cold");
-  }
-
-  #grant(model: string): void {
-    if (this.#demand.waiters.count(model) === 0) return;
-    for (;;) {
-      const replica = pick(this.#roster.ofModel(model));
-      if (replica === undefined) return;
-      const readyAt = replica.readyAt ?? 0;
-      const make = (since: number) => this.#lease(replica, readyAt > since ? "cold" : "warm");
-      if (!this.#demand.waiters.grant(model, make)) return;
-    }
+  #suspect(replica: Replica, why: string): void {
+    if (replica.state === "ready") this.setResponsive(replica, why);
+    this.#hooks.onSuspect(replica.identity.runtime);
   }
 
   #isComing(model: string): boolean {

@@ -52,7 +52,7 @@ export class Launcher {
   async launch(replica: Replica, signal: AbortSignal): Promise<void> {
     try {
       const spec = this.#specOf(replica);
-      replica.image = spec.image;
+      this.#deps.fleet.identify(replica, { image: spec.image });
       await this.#bringUp(replica, spec.readiness, signal, async (limit) => {
         await this.#driver(replica).start(spec, (phase) => this.#onPhase(replica, phase, limit), limit.signal);
         await this.#load(replica, spec.readiness, limit);
@@ -228,7 +228,7 @@ export class Launcher {
     if (replica.recipe === undefined || replica.profile === undefined)
       return { servedModel: replica.model, warmUp: false, timeoutMs: this.#deps.defaults.startTimeoutMs };
     const { image, readiness } = this.#specOf(replica);
-    replica.image = image;
+    this.#deps.fleet.identify(replica, { image });
     return readiness;
   }
 

@@ -55,7 +55,7 @@ export class Operator {
     const { atLeast = 1, ...order } = orderOf(wish, this.#deps);
     const results: OrderResult[] = [];
     for (let count = 1; count <= atLeast; count++) {
-      const placed = this.#place(count === 1 ? order : { ...order, atLeast: count }, signal);
+      const placed = this.#place(atLeast === 1 ? order : { ...order, atLeast: count }, signal);
       results.push(await placed.catch((error: unknown) => Promise.reject(asFarAs(results, atLeast, error))));
     }
     return this.#outcome(results);

@@ -37,7 +37,7 @@ export function answerOrder({ wish = {} }: Demand, context: OrderContext): Order
   const error = whyNoneCanBeMade(wish, context);
   if (error !== undefined) return { kind: "refused", error };
   // A count that is asked for by name is not held to what requests may start.
-  if (live.length < Math.max(recipe.replicas.max, atLeast)) return WANTED;
+  if (wish.atLeast !== undefined || live.length < recipe.replicas.max) return WANTED;
   const names = live.map((replica) => `${replica.name} (${replica.profileId})`).join(", ");
   const limit = `recipe ${recipe.id} allows ${recipe.replicas.max} replica(s) and ${names} runs already`;
   const remedy = "stop it first, ask for more with --replicas, or raise replicas.max in the recipe";

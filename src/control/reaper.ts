@@ -36,7 +36,7 @@ export class Reaper {
         if (signal.aborted) return;
         logger.warn({ replica: replica.name, err: error }, "a replica could not be taken down; trying again");
         // A runtime that is away may do it when it is back.
-        if (!isAimError(error) || error.code !== "runtime_unavailable") replica.failedStops += 1;
+        if (!isAimError(error) || error.code !== "runtime_unavailable") fleet.stopFailed(replica);
         fleet.describe(replica, `cannot be taken down yet: ${messageOf(error)}`);
       }
       await sleep(clock, delayMs, signal).catch(() => undefined);

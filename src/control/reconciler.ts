@@ -119,7 +119,7 @@ class Reconciler {
     for (const finding of findings) this.#take(finding);
     for (const { ref, imageId } of observed) {
       const replica = this.#replica(ref.id);
-      if (replica !== undefined) replica.imageId = imageId;
+      if (replica !== undefined && imageId !== undefined) fleet.identify(replica, { imageId });
     }
     this.#known = true;
     this.#wasAway = false;

@@ -88,7 +88,7 @@ export interface FoundReplica {
 /** After so many it is no longer expected to go soon. */
 const MOST_FAILED_STOPS = 3;
 
-/** Mutable, and mutated by the fleet alone. Times are `Clock.now()` values. */
+/** Mutable, and mutated by the fleet alone, but for `progress`, which its start keeps. Times are `Clock.now()` values. */
 export class Replica {
   readonly identity: ReplicaIdentity;
   /** Absent for an adopted replica whose recipe is no longer in the catalogue: it serves, and goes when idle. */

@@ -28,8 +28,8 @@ export function orderLike(replica: Replica, { fleet, catalog }: RestartContext):
   const alike = fleet.replicas.ofModel(model).filter((other) => isAlike(other, replica));
   return {
     request: { model, recipe: recipeId, gpus: profile.gpus },
-    // It counts itself, be it on its way out already.
-    ...(alike.length === 0 ? {} : { atLeast: alike.length + 1 }),
+    // It counts itself, be it on its way out already; and as it was there, it may be there again.
+    atLeast: alike.length + 1,
     ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
     ...(flags === undefined ? {} : { flags }),
     ...(isChosen(name, recipeId) ? { name } : {}),

@@ -4,7 +4,7 @@
 export interface Wish {
   /** Idle time before unload; absent: the recipe's or the config's. */
   readonly keepAliveMs?: number;
-  /** How many such replicas there should be at least; 1 when absent. */
+  /** How many such replicas there should be at least, whatever requests may start; absent: 1, within what requests may. */
   readonly atLeast?: number;
   /** GPU ids: these and no others. */
   readonly on?: readonly string[];
