@@ -75,6 +75,8 @@ export const LABELS = {
   gpus: "aim-engine.gpus",
   /** Keep-alive in ms, or "forever", where the launch asked for its own. */
   keepAlive: "aim-engine.keep-alive",
+  /** What the launch chose by itself: "name", "gpus", or both with a comma between. */
+  chosen: "aim-engine.chosen",
   /** Engine flags that the launch added, as a JSON list. */
   flags: "aim-engine.flags",
 } as const;
@@ -93,6 +95,8 @@ export interface LaunchInput {
   readonly keepAliveMs?: number;
   /** Engine flags beside those of the profile, which they override. */
   readonly flags?: readonly string[];
+  /** What the launch chose by itself; see `LABELS.chosen`. */
+  readonly chosen?: readonly string[];
   readonly defaults: LaunchDefaults;
 }
 
@@ -188,7 +192,7 @@ function envOf({ recipe, profile, runtime, gpus, gpuKind, defaults }: LaunchInpu
 }
 
 function labelsOf(input: LaunchInput): Record<string, string> {
-  const { recipe, profile, replica, installation, gpus, keepAliveMs, flags = [] } = input;
+  const { recipe, profile, replica, installation, gpus, keepAliveMs, flags = [], chosen = [] } = input;
   return {
     [LABELS.installation]: installation,
     [LABELS.schema]: LABEL_SCHEMA,
@@ -201,6 +205,7 @@ function labelsOf(input: LaunchInput): Record<string, string> {
     ...(keepAliveMs === undefined
       ? {}
       : { [LABELS.keepAlive]: keepAliveMs === Infinity ? "forever" : String(keepAliveMs) }),
+    ...(chosen.length === 0 ? {} : { [LABELS.chosen]: chosen.join(",") }),
     ...(flags.length === 0 ? {} : { [LABELS.flags]: JSON.stringify(flags) }),
   };
 }

@@ -5,6 +5,8 @@ import type { RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef, ObservedReplica, ReplicaExit } from "../runtime/driver.ts";
 import type { FoundReplica, Replica, ReplicaIdentity } from "./replica.ts";
 
+const CHOICES = ["name", "gpus"] as const;
+
 const flagsLabel = z
   .string()
   .transform((text, context): unknown => {
@@ -101,6 +103,7 @@ export function identityOf(labels: Readonly<Record<string, string>>, runtime: Ru
   if (!name || !model || !recipeId || !profileId) return "its labels do not name replica, model, recipe and profile";
   const keepAlive = keepAliveOf(labels[LABELS.keepAlive]);
   const flags = flagsOf(labels[LABELS.flags]);
+  const chosen = CHOICES.filter((choice) => (labels[LABELS.chosen] ?? "").split(",").includes(choice));
   return {
     name,
     model,
@@ -110,6 +113,7 @@ export function identityOf(labels: Readonly<Record<string, string>>, runtime: Ru
     runtime,
     gpus: gpusOf(labels),
     ...(flags.length === 0 ? {} : { flags }),
+    ...(chosen.length === 0 ? {} : { chosen }),
     ...(keepAlive === undefined ? {} : { keepAliveMs: keepAlive }),
     adopted: true,
   };

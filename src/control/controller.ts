@@ -144,6 +144,8 @@ export class Controller {
       case "stop": {
         const replica = fleet.replicas.find(action.replica);
         if (replica !== undefined) fleet.stop(replica, action.cause, action.reason);
+        if (action.demand !== undefined)
+          fleet.noteOrder(action.demand.id, `${action.replica} is stopped: ${action.reason}`);
         return;
       }
       case "settle": {

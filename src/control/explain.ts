@@ -1,5 +1,7 @@
 // What would happen if somebody asked now: the planner itself is asked, with one more demand. Pure, and nothing is changed.
 import type { RuntimeName } from "../catalog/recipe.ts";
+import type { AimError } from "../errors.ts";
+import { formatDuration } from "../lib/units.ts";
 import { select } from "../catalog/select.ts";
 import { Ledger, offersOf } from "./ledger.ts";
 import type { LaunchOrder } from "./orders.ts";
@@ -46,7 +48,7 @@ export function explain(snapshot: FleetSnapshot, now: number, order: LaunchOrder
         : serves(replica, action.reason);
     }
     case "refuse":
-      return { ...NOTHING, model, verdict: "refused", summary: action.error.message };
+      return { ...NOTHING, model, verdict: "refused", summary: action.error.message, reasons: causesOf(action.error) };
     case "stop":
       return held(snapshot, decided, demand);
   }
@@ -86,6 +88,17 @@ function starts({ recipe, profile, runtime, gpus, reasons }: Extract<Action, { k
     evicts: [],
     reasons,
   };
+}
+
+/** What operators are told beyond what clients are. */
+function causesOf({ data, retryAfterMs }: AimError): readonly string[] {
+  const { cause, advice } = data;
+  return [
+    ...(typeof cause === "string" && typeof advice === "string" ? [`${cause}: ${advice}`] : []),
+    ...(retryAfterMs === undefined
+      ? []
+      : [`worth asking again in ${formatDuration(retryAfterMs)}; a launch tries at once`]),
+  ];
 }
 
 /** It would have to wait, perhaps for those that are stopped for it. */

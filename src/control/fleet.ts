@@ -91,6 +91,11 @@ export class Fleet {
     return this.#enter(identity, start, { state: "pending", reason });
   }
 
+  /** Something was done for an order that cannot be met yet. */
+  noteOrder(orderId: string, text: string): void {
+    this.#demand.orders.note(orderId, text);
+  }
+
   settleOrder(orderId: string, result: OrderResult | AimError): void {
     this.#demand.orders.settle(orderId, result);
   }

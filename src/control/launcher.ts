@@ -207,7 +207,7 @@ export class Launcher {
     if (recipe === undefined || profile === undefined)
       throw new Error(`replica ${replica.name} has no recipe to start from`);
     const { installation, defaults, fleet } = this.#deps;
-    const { name, runtime, gpus, keepAliveMs, flags } = identity;
+    const { name, runtime, gpus, keepAliveMs, flags, chosen } = identity;
     const gpuKind = gpuKindOf(fleet.runtimes().get(runtime)?.gpus ?? [], gpus);
     return toLaunchSpec({
       replica: name,
@@ -219,6 +219,7 @@ export class Launcher {
       defaults,
       ...(gpuKind === undefined ? {} : { gpuKind }),
       ...(flags === undefined ? {} : { flags }),
+      ...(chosen === undefined ? {} : { chosen }),
       ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
     });
   }

@@ -1,9 +1,9 @@
 // Keeps secrets out of what is shown of a launch: values whose names say that they are some, and what looks like one anywhere.
 import { maskSecrets } from "../lib/secrets.ts";
 
-const SECRET_VARIABLE = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/i;
+const SECRET_VARIABLE = /TOKEN|KEY|SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|AUTH|DSN/i;
 /** By its end: "--max-num-batched-tokens" and "--key-file" are none. */
-const SECRET_FLAG = /^--?[\w-]*(token|key|secret|password|credentials?)$/i;
+const SECRET_FLAG = /^--?[\w-]*(token|key|secret|passw(?:or)?d|passphrase|credentials?|auth)$/i;
 const MASK = "***";
 
 export function maskEnv(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -36,12 +36,17 @@ export function answerOrder({ wish = {} }: Demand, context: OrderContext): Order
   if (there !== undefined) return { kind: "there", replica: there };
   const error = whyNoneCanBeMade(wish, context);
   if (error !== undefined) return { kind: "refused", error };
-  // A count that is asked for by name is not held to what requests may start.
-  if (wish.atLeast !== undefined || live.length < recipe.replicas.max) return WANTED;
+  if (isExplicit(wish) || live.length < recipe.replicas.max) return WANTED;
   const names = live.map((replica) => `${replica.name} (${replica.profileId})`).join(", ");
-  const limit = `recipe ${recipe.id} allows ${recipe.replicas.max} replica(s) and ${names} runs already`;
-  const remedy = "stop it first, ask for more with --replicas, or raise replicas.max in the recipe";
+  const most = recipe.replicas.max === 1 ? "1 replica" : `${recipe.replicas.max} replicas`;
+  const limit = `recipe ${recipe.id} allows ${most}, and there ${live.length === 1 ? "is" : "are"} ${names}`;
+  const remedy = "stop it first, ask for another one with --replicas or --name, or raise replicas.max in the recipe";
   return { kind: "refused", error: new AimError("conflict", `${limit}; ${remedy}`) };
+}
+
+/** Somebody wants this one: it is not held to what requests may start. */
+function isExplicit({ atLeast, name, on, flags = [] }: Wish): boolean {
+  return atLeast !== undefined || name !== undefined || on !== undefined || flags.length > 0;
 }
 
 function isAsWished(replica: ReplicaSnapshot, wish: Wish, { profile }: OrderContext): boolean {

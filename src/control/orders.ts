@@ -19,6 +19,8 @@ export interface OrderResult {
 
 interface OpenOrder {
   readonly order: LaunchOrder;
+  /** What was done for it before it could be met. */
+  readonly notes: string[];
   readonly since: number;
   readonly settle: (result: OrderResult | Error) => void;
 }
@@ -44,14 +46,20 @@ export class Orders {
       if (result instanceof Error) reject(result);
       else resolve(result);
     };
-    this.#open.set(id, { order, since: this.#clock.now(), settle });
+    this.#open.set(id, { order, notes: [], since: this.#clock.now(), settle });
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort, { once: true });
     return promise;
   }
 
+  /** Whoever ordered it hears of it with the result. */
+  note(id: string, text: string): void {
+    this.#open.get(id)?.notes.push(text);
+  }
+
   settle(id: string, result: OrderResult | AimError): void {
-    this.#settle(id, result);
+    const notes = this.#open.get(id)?.notes ?? [];
+    this.#settle(id, result instanceof Error ? result : { ...result, reasons: [...notes, ...result.reasons] });
   }
 
   refuseAll(error: AimError): void {

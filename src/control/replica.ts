@@ -53,6 +53,8 @@ export interface ReplicaIdentity {
   readonly gpus: readonly string[];
   /** Idle time before unload that its launch asked for; absent: the recipe's or the config's. */
   readonly keepAliveMs?: number;
+  /** What its launch chose by itself, and a restart keeps; absent: nothing. */
+  readonly chosen?: readonly ("name" | "gpus")[];
   /** Engine flags that its launch added; absent: none. */
   readonly flags?: readonly string[];
   readonly adopted: boolean;
@@ -204,7 +206,11 @@ export interface StartDecision {
 
 export function identityOfStart(start: StartDecision, name: string): ReplicaIdentity {
   const { recipe, profile, runtime, gpus, demand } = start;
-  const { keepAliveMs, flags = [] } = demand?.wish ?? {};
+  const { keepAliveMs, flags = [], ...wish } = demand?.wish ?? {};
+  const chosen = [
+    ...(wish.name === undefined ? [] : (["name"] as const)),
+    ...(wish.on === undefined ? [] : (["gpus"] as const)),
+  ];
   return {
     name,
     model: recipe.model,
@@ -216,6 +222,7 @@ export function identityOfStart(start: StartDecision, name: string): ReplicaIden
     adopted: false,
     ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
     ...(flags.length === 0 ? {} : { flags }),
+    ...(chosen.length === 0 ? {} : { chosen }),
   };
 }
 

@@ -13,7 +13,7 @@ export interface RestartContext {
 /** An order for one like it, in a fleet that has lost it. Throws `conflict` where that cannot be. */
 export function orderLike(replica: Replica, { fleet, catalog }: RestartContext): LaunchOrder {
   const { name, model, keepAliveMs } = replica;
-  const { recipeId, profileId, runtime, flags } = replica.identity;
+  const { recipeId, profileId, runtime, flags, gpus, chosen = [] } = replica.identity;
   const recipe = catalog.recipe(recipeId);
   const profile = recipe?.profiles.find(({ id }) => id === profileId);
   if (recipe === undefined || recipe.model !== model || profile === undefined) {
@@ -32,7 +32,8 @@ export function orderLike(replica: Replica, { fleet, catalog }: RestartContext):
     atLeast: alike.length + 1,
     ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
     ...(flags === undefined ? {} : { flags }),
-    ...(isChosen(name, recipeId) ? { name } : {}),
+    ...(chosen.includes("gpus") ? { on: gpus } : {}),
+    ...(chosen.includes("name") ? { name } : {}),
   };
 }
 
@@ -46,9 +47,4 @@ function isAlike(other: Replica, replica: Replica): boolean {
     some.profileId === its.profileId &&
     JSON.stringify(some.flags ?? []) === JSON.stringify(its.flags ?? [])
   );
-}
-
-/** Whether somebody gave it that name; the others are given the next free one. */
-function isChosen(name: string, recipeId: string): boolean {
-  return !name.startsWith(`${recipeId}-`) || !/^\d+$/.test(name.slice(recipeId.length + 1));
 }

@@ -63,9 +63,29 @@ describe("an explanation", () => {
     });
   });
 
+  it("says what the cause of a failure is, and when requests are worth it again", () => {
+    const failure = {
+      cause: "out_of_memory",
+      message: "a could not be started",
+      advice: "use more GPUs",
+      lastLines: [],
+      until: NOW + 20_000,
+      count: 1,
+    };
+    const answer = ask({ failures: new Map([["a", failure]]) });
+    expect(answer).toMatchObject({ verdict: "refused", summary: "a could not be started" });
+    expect(answer.reasons).toEqual([
+      "out_of_memory: use more GPUs",
+      "worth asking again in 20 s; a launch tries at once",
+    ]);
+  });
+
   it("explains a launch where more than a model is asked for", () => {
     const replicas = [replica("a", { gpus: ids(0, 4) })];
-    expect(ask({ replicas }, { request: { model: "a" }, on: ids(4, 8) }).verdict).toBe("refused");
+    expect(ask({ replicas }, { request: { model: "a" }, on: ids(4, 8) })).toMatchObject({
+      verdict: "starts",
+      gpus: ids(4, 8),
+    });
     expect(ask({ replicas }, { request: { model: "a" }, atLeast: 2 })).toMatchObject({
       verdict: "starts",
       gpus: ids(4, 8),

@@ -2,12 +2,23 @@ import { expect, it } from "vitest";
 import { maskArgv, maskEnv } from "../../src/control/mask.ts";
 
 it("hides the values of variables whose names say that they are secrets", () => {
-  const env = { HF_TOKEN: "hf_x", AWS_SECRET: "s", api_key: "k", DB_PASSWORD: "p", MY_CREDENTIALS: "c", SEED: "1" };
+  const env = {
+    HF_TOKEN: "hf_x",
+    AWS_SECRET: "s",
+    api_key: "k",
+    DB_PASSWORD: "p",
+    DB_PASSWD: "p",
+    PROXY_AUTH: "a",
+    MY_CREDENTIALS: "c",
+    SEED: "1",
+  };
   expect(maskEnv(env)).toEqual({
     HF_TOKEN: "***",
     AWS_SECRET: "***",
     api_key: "***",
     DB_PASSWORD: "***",
+    DB_PASSWD: "***",
+    PROXY_AUTH: "***",
     MY_CREDENTIALS: "***",
     SEED: "1",
   });

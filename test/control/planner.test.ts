@@ -421,11 +421,16 @@ describe("a launch order that says more", () => {
     expect(decide({ demands: [order({ on: ids(0, 4) })], blocks })).toEqual(["refuse a: no_capacity"]);
   });
 
-  it("is not fulfilled by a replica with other flags, other GPUs or another name", () => {
+  it("is not fulfilled by a replica with other flags, other GPUs or another name, and gets one beyond what requests may start", () => {
     const full = { replicas: [there] };
-    expect(decide({ ...full, demands: [order({ flags: ["--seed", "1"] })] })).toEqual(["refuse a: conflict"]);
-    expect(decide({ ...full, demands: [order({ on: ids(4, 8) })] })).toEqual(["refuse a: conflict"]);
-    expect(decide({ ...full, demands: [order({ name: "mine" })] })).toEqual(["refuse a: conflict"]);
+    for (const wish of [{ flags: ["--seed", "1"] }, { on: ids(4, 8) }, { name: "mine" }]) {
+      expect(decide({ ...full, demands: [order(wish)] })).toEqual(["start a on 4"]);
+    }
+    const other = [makeProfile(2), makeProfile(4, { isDefault: false })];
+    const recipes = [makeRecipe({ id: "a", profiles: other })];
+    expect(decide({ ...full, recipes, demands: [order({ keepAliveMs: 1 }, { gpus: 2 })] })).toEqual([
+      "refuse a: conflict",
+    ]);
     expect(
       decide({ replicas: [{ ...there, flags: ["--seed", "1"] }], demands: [order({ flags: ["--seed", "1"] })] }),
     ).toEqual(["settle with a-1"]);
