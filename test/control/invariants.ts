@@ -80,7 +80,10 @@ export class Invariants {
       if (replica.inFlight > limit) this.#broken.push(`${replica.name} serves ${replica.inFlight}, more than ${limit}`);
     }
     for (const recipe of this.#rig.recipes) {
-      const starting = fleet.replicas.ofModel(recipe.model).filter((one) => one.isStarting && !one.identity.adopted);
+      const starting = fleet.replicas
+        .ofModel(recipe.model)
+        .filter(({ isStarting, identity }) => isStarting && !identity.adopted && identity.flags === undefined)
+        .filter(({ name }) => name.startsWith(`${recipe.id}-`));
       if (starting.length > Math.max(recipe.replicas.max, MOST_ORDERED))
         this.#broken.push(`${starting.length} replicas of ${recipe.id} are starting`);
     }

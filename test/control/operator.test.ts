@@ -249,6 +249,19 @@ describe("a stop of what has stopped", () => {
   });
 });
 
+describe("a launch of several", () => {
+  it("has as many as it names beside one with other flags, as explain says, and each can be started again", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    await launch(rig, { model: "tiny", flags: ["--seed", "1"] });
+    const wish = { model: "tiny", replicas: 2 };
+    expect(rig.plane.inspector.explain(wish)).toMatchObject({ verdict: "starts" });
+    expect((await launch(rig, wish)).replicas.map(({ name }) => name)).toEqual(["tiny-2", "tiny-3"]);
+    await within(rig, 5_000, rig.plane.operator.stop("tiny-3", { force: false }, never));
+    const again = await within(rig, 5_000, rig.plane.operator.restart("tiny-2", { force: false }, never));
+    expect(again).toMatchObject({ created: true });
+  });
+});
+
 describe("the release of a GPU", () => {
   it("ends its quarantine, by number or address", async () => {
     const rig = new Rig({ recipes: [makeRecipe({ gpus: 1 })], gpus: makeGpus(2), memory: true });

@@ -154,7 +154,7 @@ export class FakeWorld {
   /** It ends by itself, or an operator ends it; its remains are listed until they are removed. */
   exit(name: string, exit: ReplicaExit): void {
     const container = this.containers.get(name);
-    if (container === undefined || container.state === "exited") return;
+    if (container === undefined || !isAlive(container)) return;
     container.state = "exited";
     container.exit = exit;
     this.#end(container);
