@@ -32,7 +32,10 @@ const MOST_ENTRIES = 500;
 /** Before that, the speed of a pull says little. */
 const TELLING_PULL_MS = 3_000;
 
-const samples = z.array(z.number().min(0)).max(KEPT);
+/** No start that comes to its end takes longer. */
+const LONGEST_MS = 7 * 24 * 3_600_000;
+
+const samples = z.array(z.number().min(0).max(LONGEST_MS)).max(KEPT);
 const fileSchema = z.object({
   version: z.literal(1),
   starts: z.array(z.object({ key: z.string(), pullMs: samples, loadMs: samples })).max(MOST_ENTRIES),

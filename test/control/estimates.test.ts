@@ -152,6 +152,7 @@ describe("estimates on disk", () => {
     ["of another version", { version: 2, starts: [] }],
     ["that is something else", ["hello"]],
     ["with values that cannot be", { version: 1, starts: [{ key: "a", pullMs: [], loadMs: ["soon"] }] }],
+    ["with times that no start takes", { version: 1, starts: [{ key: "a", pullMs: [], loadMs: [1e300] }] }],
   ])("in a file %s are learned anew, with one warning", async (_, content) => {
     const clock = new FakeClock();
     const store = new Memory();
