@@ -3,7 +3,7 @@
 import { toLaunchSpec, type LaunchDefaults, type LaunchSpec, type Readiness } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
-import type { Clock } from "../lib/clock.ts";
+import { sleep, type Clock } from "../lib/clock.ts";
 import type { PullProgress, ReplicaExit, RuntimeDriver, StartPhase } from "../runtime/driver.ts";
 import type { Estimates } from "./estimates.ts";
 import type { Diagnosis, End } from "./failure-words.ts";
@@ -35,6 +35,8 @@ export interface LauncherDeps {
 
 /** An end this soon after a process was killed for memory has that cause, though the runtime may not know. */
 const MEMORY_HINT_MS = 60_000;
+/** By then whatever could still be said without the process that was killed has been said. */
+const ASK_AGAIN_MS = 5_000;
 
 export class Launcher {
   readonly #deps: LauncherDeps;
@@ -105,11 +107,19 @@ export class Launcher {
     if (replica.state !== "ready" || address === undefined || this.#questioned.has(replica)) return;
     this.#questioned.add(replica);
     // Rejected only when the gateway stops: then nothing is to be done any more.
-    const answers = await this.#deps.generates(address, replica.model, this.#closing.signal).catch(() => undefined);
+    const answers = await this.#stillGenerates(replica, address).catch(() => undefined);
     this.#questioned.delete(replica);
     if (answers !== false || replica.state !== "ready") return;
     this.#deps.fleet.setResponsive(replica, "it ran out of memory and does not answer");
     await this.#fail(replica, { kind: "maimed" });
+  }
+
+  /** Asked again after a while: in the moment in which it lost a process, an answer may still have been on its way. */
+  async #stillGenerates({ model }: Replica, address: URL): Promise<boolean> {
+    const { signal } = this.#closing;
+    if (!(await this.#deps.generates(address, model, signal))) return false;
+    await sleep(this.#deps.clock, ASK_AGAIN_MS, signal);
+    return this.#deps.generates(address, model, signal);
   }
 
   /** Ends the questions that are being asked. */

@@ -131,6 +131,14 @@ describe("a process that is killed for memory", () => {
     expect(rig.plane.fleet.lastFailure("tiny")?.message).toContain("one of its processes was killed for memory");
   });
 
+  it("leads to a new replica when that still had an answer on its way, and then no other", async () => {
+    const answers = [true, false];
+    const { rig } = await hinted({ generates: () => answers.shift() ?? false });
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
+    await rig.clock.advance(10_000);
+    expect(rig.plane.fleet.lastFailure("tiny")?.message).toContain("one of its processes was killed for memory");
+  });
+
   it("explains an end within the next minute, though the runtime knows of no such cause", async () => {
     const exits: (boolean | undefined)[] = [];
     const diagnose = (_: unknown, exit?: { outOfMemory: boolean }) => {
