@@ -212,7 +212,11 @@ export class Controller {
     if (dueAt >= this.#timerDueAt || dueAt === Infinity || this.#stopped) return;
     this.#timer?.cancel();
     this.#timerDueAt = dueAt;
-    this.#timer = this.#deps.clock.setTimer(Math.max(0, dueAt - this.#deps.clock.now()), () => this.#tick());
+    this.#timer = this.#deps.clock.setTimer(Math.max(0, dueAt - this.#deps.clock.now()), () => {
+      // Also where nothing new is planned, as while closing.
+      this.#timerDueAt = Infinity;
+      this.#tick();
+    });
   }
 
   async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
