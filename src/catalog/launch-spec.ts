@@ -182,13 +182,19 @@ function envOf({ recipe, profile, runtime, gpus, gpuKind, defaults }: LaunchInpu
     ...defaults.env,
     // Longer than the gateway keeps idle connections, so that the engine never closes one that is being used.
     ...(recipe.engine === "vllm" ? { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "120" } : {}),
-    // Only the devices of the replica exist in its container, so they are numbered from 0 there. NVIDIA's runtime numbers
-    // them by itself.
-    ...(runtime === "docker" && gpus.length > 0 && gpuKind?.vendor !== "nvidia"
-      ? { HIP_VISIBLE_DEVICES: gpus.map((_, index) => index).join(",") }
-      : {}),
+    ...(runtime === "docker" && gpuKind?.vendor !== "nvidia" ? visibleDevices(gpus.length) : {}),
     ...Object.fromEntries(env),
   };
+}
+
+/**
+ * Only the devices of the replica exist in its container, so they are numbered from 0 there. NVIDIA's runtime numbers its own
+ * by itself, and where it is the default it would show all of them to images that ask for it.
+ */
+function visibleDevices(gpus: number): Record<string, string> {
+  const none = { NVIDIA_VISIBLE_DEVICES: "void" };
+  if (gpus === 0) return none;
+  return { ...none, HIP_VISIBLE_DEVICES: Array.from({ length: gpus }, (_, index) => index).join(",") };
 }
 
 function labelsOf(input: LaunchInput): Record<string, string> {

@@ -4,6 +4,8 @@ import { toLaunchSpec, type LaunchInput } from "../../src/catalog/launch-spec.ts
 import { recipeOf, type Reading } from "./read.ts";
 
 const GIB = 2 ** 30;
+/** What a container is told that is to see no GPU of another vendor, and has none. */
+const NO_GPU = { NVIDIA_VISIBLE_DEVICES: "void" };
 const defaults = {
   images: { vllm: "vllm/vllm-openai-rocm:v1", "llama.cpp": "llama:1", sim: "aim-sim:1" },
   startTimeoutMs: 1_800_000,
@@ -48,7 +50,12 @@ describe("a whole launch spec", () => {
         "vllm serve acme/m --host {host} --port {port} --served-model-name acme/m " +
         "--tensor-parallel-size 4 --dtype bfloat16 --max-model-len 8192"
       ).split(" "),
-      env: { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "120", HIP_VISIBLE_DEVICES: "0,1,2,3", VLLM_ROCM_USE_AITER: "1" },
+      env: {
+        VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "120",
+        NVIDIA_VISIBLE_DEVICES: "void",
+        HIP_VISIBLE_DEVICES: "0,1,2,3",
+        VLLM_ROCM_USE_AITER: "1",
+      },
       gpus: ["0000:00:00.0", "0000:01:00.0", "0000:02:00.0", "0000:03:00.0"],
       pull: "missing",
       mounts: [],
@@ -146,7 +153,7 @@ describe("the command line", () => {
 describe("the environment", () => {
   it("keeps the recipe's own keep-alive", () => {
     const { env } = launch(vllm("env: { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: 7 }\nprofiles: { 0_gpu: {} }"));
-    expect(env).toEqual({ VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "7" });
+    expect(env).toEqual({ ...NO_GPU, VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "7" });
   });
 
   it("has what config.yaml gives every engine, below what its recipe says", () => {
@@ -167,7 +174,7 @@ describe("the environment", () => {
     const { env } = launch(
       'model: acme/m\nengine: openai\nimage: o:1\ncommand: [serve]\nenv: { MODEL: "{model}", PORT: "{port}" }\nprofiles: { 0_gpu: {} }',
     );
-    expect(env).toEqual({ MODEL: "acme/m", PORT: "{port}" });
+    expect(env).toEqual({ ...NO_GPU, MODEL: "acme/m", PORT: "{port}" });
   });
 
   it("names GPUs only where we pick them and number them anew", () => {
@@ -181,6 +188,7 @@ describe("the environment", () => {
     (vendor) => {
       const { env, gpuKind } = launch(vllm("profiles: { 2_gpu: {} }"), { gpuKind: { vendor, arch: "x" } });
       expect(env["HIP_VISIBLE_DEVICES"]).toBe(vendor === "nvidia" ? undefined : "0,1");
+      expect(env["NVIDIA_VISIBLE_DEVICES"]).toBe(vendor === "nvidia" ? undefined : "void");
       expect(Object.keys(env)).not.toContain("CUDA_VISIBLE_DEVICES");
       expect(gpuKind).toEqual({ vendor, arch: "x" });
     },
@@ -193,7 +201,7 @@ describe("the environment", () => {
   it("refuses what would change a program on this machine, once the runtime is known to be process", () => {
     const text =
       "model: acme/m\nengine: llama.cpp\nimage: l:1\ncommand: [llama]\nenv: { LD_PRELOAD: /x.so }\nprofiles: { 0_gpu: {} }";
-    expect(launch(text).env).toEqual({ LD_PRELOAD: "/x.so" });
+    expect(launch(text).env).toEqual({ ...NO_GPU, LD_PRELOAD: "/x.so" });
     expect(() => launch(text, { runtime: "process" })).toThrow("recipe test: a recipe cannot set LD_PRELOAD");
   });
 });
