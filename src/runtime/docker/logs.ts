@@ -26,8 +26,11 @@ export async function* readContainerLog(
   signal: AbortSignal,
 ): AsyncGenerator<readonly LogLine[], void, undefined> {
   const task = `read the logs of container ${ref.name}`;
-  const path = `/containers/${ref.id}/logs?${queryOf(options)}`;
-  const stream = await client.open(task, LIMITS.act, signal, (docker, abortSignal) => open(docker, path, abortSignal));
+  // With the query apart: of one that stands in the path, dockerode cuts the last character off.
+  const question = { path: `/containers/${ref.id}/logs?`, options: queryOf(options) };
+  const stream = await client.open(task, LIMITS.act, signal, (docker, abortSignal) =>
+    open(docker, question, abortSignal),
+  );
   yield* readLogLines(stream, { tty });
 }
 
@@ -124,8 +127,12 @@ function isRunning(found: ObservedReplica | undefined): boolean {
 }
 
 /** As a stream also what is not followed: dockerode would gather all of it first. */
-function open(docker: Docker, path: string, signal: AbortSignal): Promise<NodeJS.ReadableStream> {
-  const request = { path, method: "GET", isStream: true, abortSignal: signal, statusCodes: { 200: true } };
+function open(
+  docker: Docker,
+  question: { readonly path: string; readonly options: object },
+  signal: AbortSignal,
+): Promise<NodeJS.ReadableStream> {
+  const request = { ...question, method: "GET", isStream: true, abortSignal: signal, statusCodes: { 200: true } };
   return new Promise((resolve, reject) => {
     docker.modem.dial(request, (error: Error | null, stream: unknown) =>
       error === null ? resolve(requireStream(stream)) : reject(error),
@@ -138,14 +145,18 @@ function requireStream(answer: unknown): Readable {
   throw new TypeError("dockerode gave no stream for a log");
 }
 
-function queryOf(options: LogOptions): string {
+function queryOf(options: LogOptions): object {
   const { follow, tail } = options;
   const since = sinceNanos(options.since);
-  const query = new URLSearchParams({ stdout: "1", stderr: "1", timestamps: "1", follow: follow ? "1" : "0" });
-  if (tail !== Infinity) query.set("tail", String(tail));
-  // Whole seconds; what is too much is left out here.
-  if (since !== undefined) query.set("since", String(since / 1_000_000_000n));
-  return query.toString();
+  return {
+    stdout: "1",
+    stderr: "1",
+    timestamps: "1",
+    follow: follow ? "1" : "0",
+    ...(tail === Infinity ? {} : { tail: String(tail) }),
+    // Whole seconds; what is too much is left out here.
+    ...(since === undefined ? {} : { since: String(since / 1_000_000_000n) }),
+  };
 }
 
 async function* flat<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator<T, void, undefined> {

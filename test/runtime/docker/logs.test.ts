@@ -2,10 +2,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import type { DockerDriver } from "../../../src/runtime/docker/driver.ts";
 import type { BackendRef, LogLine, LogOptions } from "../../../src/runtime/driver.ts";
-import { describeWithDocker, makeDockerRig, type DockerRig } from "../../support/docker.ts";
+import { startChaosSocket } from "../../support/chaos-socket.ts";
+import { describeWithDocker, makeDockerRig, SOCKET, type DockerRig } from "../../support/docker.ts";
 import { until } from "../../support/until.ts";
 
 const never = new AbortController().signal;
@@ -84,6 +85,27 @@ describeWithDocker("the output of containers", () => {
     await driver.stop(ref, { graceMs: 0, reason: "it has ended" }, never);
     expect(await read(driver, ref, { ...ALL, since })).toEqual(expected);
     await expect(read(driver, ref, { ...ALL, since: "noon" })).rejects.toThrow('"noon" is no time');
+  });
+
+  // dockerode cut the last character off the question: 100 lines became 10, and following a look.
+  it("is asked of Docker as it was asked for", async () => {
+    const chaos = await startChaosSocket(SOCKET);
+    onTestFinished(() => chaos.close());
+    const driver = rig.makeDriver({ socketPath: chaos.socketPath });
+    onTestFinished(() => driver.close());
+    const code = "for (let i = 1; i <= 30; i++) console.log(`line ${i}`); setInterval(() => {}, 1000)";
+    const spec = { ...rig.spec(), argv: ["/usr/local/bin/node", "-e", code] };
+    const ref = await driver.start(spec, () => {}, never);
+    await until(async () => (await read(driver, ref)).length === 30, { what: "30 lines" });
+    const lines = await read(driver, ref, { ...ALL, tail: 20 });
+    expect(lines.map(({ text }) => text)).toEqual(Array.from({ length: 20 }, (_, index) => `line ${index + 11}`));
+    const since = lines[0]!.time!;
+    const ending = new AbortController();
+    for await (const { text } of driver.logs(ref, { follow: true, tail: Infinity, since }, ending.signal))
+      if (text === "line 30") ending.abort();
+    const asked = chaos.requests.filter((line) => line.includes("/logs?")).slice(-2);
+    expect(asked[0]).toMatch(/follow=0&tail=20(?!\d)/);
+    expect(asked[1]).toMatch(new RegExp(`follow=1&since=${Math.floor(Date.parse(since) / 1000)}(?!\\d)`));
   });
 
   it("is forgotten when that is asked for", async () => {
