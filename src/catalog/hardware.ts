@@ -86,7 +86,7 @@ export function describeNeed(recipe: HardwareNeed, gpus: number): string {
 
 /**
  * Why a GPU does not suit, for parentheses behind its name; undefined when it does. Empty where the names alone say it:
- * "it needs 1 MI250, and this machine has 8 MI300X".
+ * "it needs 1 MI250, and this machine has 8 MI300X to give".
  */
 export function whyUnsuitable(recipe: HardwareNeed, gpu: GpuTraits): string | undefined {
   return whyOtherKind(recipe.hardware, gpu) ?? whyTooSmall(recipe, gpu);

@@ -19,6 +19,7 @@ export interface RuntimeOffer {
   readonly unavailable?: string;
   /** False where the cluster's scheduler picks GPUs: then nothing is known about them here. */
   readonly knowsGpus: boolean;
+  /** Those that may be given out, now or when their holders end. */
   readonly gpus: readonly (GpuTraits & { readonly free: boolean })[];
 }
 
@@ -109,7 +110,7 @@ function consider(recipe: Recipe, request: SelectRequest, { runtime, offer }: Pl
     rejections: wanted.map(({ id, gpus }) => ({
       recipe: recipe.id,
       profile: id,
-      why: `it needs ${describeNeed(recipe, gpus)}, and this machine has ${describeGpus(offer.gpus, recipe)}`,
+      why: `it needs ${describeNeed(recipe, gpus)}, and this machine has ${describeGpus(offer.gpus, recipe)} to give`,
     })),
   };
 }
@@ -123,7 +124,7 @@ function whyUnwanted(recipe: Recipe, request: SelectRequest): string | undefined
   if (precision !== undefined && recipe.precision !== precision)
     return `its precision is ${recipe.precision ?? "not said"}, and ${precision} was asked for`;
   if (gpus === undefined || recipe.profiles.some((profile) => profile.gpus === gpus)) return undefined;
-  return `it has no profile for ${gpus} GPUs, only for ${recipe.profiles.map((profile) => profile.gpus).join(", ")}`;
+  return `it has no profile for ${countOf(gpus)}, only for ${recipe.profiles.map((profile) => profile.gpus).join(", ")}`;
 }
 
 function chooseProfile(
@@ -134,7 +135,8 @@ function chooseProfile(
   const usual = fitting.find((profile) => profile.isDefault);
   const profile = usual ?? fitting.at(-1);
   if (profile === undefined) return undefined;
-  if (asked !== undefined) return { profile, reason: `profile ${profile.id}: ${asked} GPUs were asked for` };
+  if (asked !== undefined)
+    return { profile, reason: `profile ${profile.id}: ${countOf(asked)} ${asked === 1 ? "was" : "were"} asked for` };
   if (usual !== undefined) return { profile, reason: `profile ${profile.id}: the recipe's default` };
   const missed = recipe.profiles.find(({ isDefault }) => isDefault);
   return {
@@ -224,6 +226,10 @@ function whyAmbiguous(recipes: readonly Recipe[]): string {
 
 function listed(items: readonly string[], conjunction: string): string {
   return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} ${conjunction} ${items.at(-1)}`;
+}
+
+function countOf(gpus: number): string {
+  return gpus === 1 ? "1 GPU" : `${gpus} GPUs`;
 }
 
 function nameOf({ recipe, profile }: Rejection): string {

@@ -57,9 +57,15 @@ describe("within a recipe", () => {
     expect(choose([any], { gpus: 3 })).toBe("rejected: it has no profile for 3 GPUs, only for 1, 2, 4, 8");
   });
 
+  it("speaks of one GPU as of one", () => {
+    expect(reasons([any], { gpus: 1 })).toContain("profile 1_gpu: 1 GPU was asked for");
+    const four = recipe("four", "", "{ 4_gpu: {} }");
+    expect(choose([four], { gpus: 1 })).toBe("rejected: it has no profile for 1 GPU, only for 4");
+  });
+
   it("refuses more GPUs than the machine has, rather than clamping", () => {
     expect(choose([any], { gpus: 8 }, docker(gpus("MI300X", 4)))).toBe(
-      "rejected: it needs 8 GPUs of one kind, and this machine has 4 MI300X",
+      "rejected: it needs 8 GPUs of one kind, and this machine has 4 MI300X to give",
     );
   });
 
@@ -86,7 +92,7 @@ describe("within a recipe", () => {
     const mixed = docker(gpus("MI300X", 4), gpus("MI325X", 4));
     const either = recipe("either", "hardware: [MI300X, MI325X]", "{ 8_gpu: {} }");
     expect(choose([either], {}, mixed)).toBe(
-      "rejected: it needs 8 MI300X or 8 MI325X, and this machine has 4 MI300X and 4 MI325X",
+      "rejected: it needs 8 MI300X or 8 MI325X, and this machine has 4 MI300X and 4 MI325X to give",
     );
   });
 
@@ -133,15 +139,15 @@ describe("hardware", () => {
     const cpx = gpus("MI300X", 16, 16, { partition: "CPX/NPS4", memoryBytes: 24 * GIB });
     const machine = docker(cpx, gpus("MI300X", 6, 6, { memoryBytes: 191.98 * GIB }));
     expect(choose([recipe("m", "hardware: MI300X", "{ 8_gpu: {} }")], {}, machine)).toBe(
-      'rejected: it needs 8 MI300X, and this machine has 16 MI300X CPX/NPS4 (divided; hardware "MI300X CPX" takes such) and 6 MI300X',
+      'rejected: it needs 8 MI300X, and this machine has 16 MI300X CPX/NPS4 (divided; hardware "MI300X CPX" takes such) and 6 MI300X to give',
     );
     const divided = recipe("m", "hardware: MI300X CPX", "{ 8_gpu: {} }");
     expect(reasons([divided], {}, machine)).toContain("16 of 16 MI300X CPX/NPS4 are free");
     expect(choose([recipe("m", "hardware: MI300X DPX", "{ 1_gpu: {} }")], {}, machine)).toBe(
-      "rejected: it needs 1 MI300X DPX, and this machine has 16 MI300X CPX/NPS4 (divided otherwise) and 6 MI300X (not divided)",
+      "rejected: it needs 1 MI300X DPX, and this machine has 16 MI300X CPX/NPS4 (divided otherwise) and 6 MI300X (not divided) to give",
     );
     expect(choose([recipe("m", "", "{ 1_gpu: {} }")], {}, docker(cpx))).toBe(
-      'rejected: it needs 1 GPU, and this machine has 16 MI300X CPX/NPS4 (divided; hardware "MI300X CPX" takes such)',
+      'rejected: it needs 1 GPU, and this machine has 16 MI300X CPX/NPS4 (divided; hardware "MI300X CPX" takes such) to give',
     );
   });
 
@@ -152,7 +158,7 @@ describe("hardware", () => {
     );
     expect(choose([recipe("m", "gpuMemory: 48g", "{ 4_gpu: {} }")], {}, machine)).toBe(
       "rejected: it needs 4 GPUs of one kind with at least 48 GiB each, " +
-        "and this machine has 2 MI210 of 64 GiB and 1 MI210 of 32 GiB (too small: 32 GiB)",
+        "and this machine has 2 MI210 of 64 GiB and 1 MI210 of 32 GiB (too small: 32 GiB) to give",
     );
     expect(choose([recipe("m", "", "{ 3_gpu: {} }")], {}, machine)).toContain("rejected: it needs 3 GPUs of one kind");
   });
@@ -160,13 +166,13 @@ describe("hardware", () => {
   it("asked for by architecture names that of what there is", () => {
     const machine = docker(gpus("MI300X", 8, 8, { arch: "gfx942" }), gpus("W7900", 1));
     expect(choose([recipe("m", "hardware: gfx950")], {}, machine)).toContain(
-      "it needs 1 gfx950, and this machine has 8 MI300X (gfx942) and 1 W7900 (of unknown architecture)",
+      "it needs 1 gfx950, and this machine has 8 MI300X (gfx942) and 1 W7900 (of unknown architecture) to give",
     );
   });
 
   it("is checked: a recipe for other GPUs is refused with what there is", () => {
     const mi250 = recipe("m-mi250", "hardware: MI250");
-    expect(choose([mi250])).toBe("rejected: it needs 1 MI250, and this machine has 8 AMD Instinct MI300X");
+    expect(choose([mi250])).toBe("rejected: it needs 1 MI250, and this machine has 8 AMD Instinct MI300X to give");
     expect(choose([mi250], {}, docker())).toContain("it needs 1 MI250, and this machine has no GPUs");
   });
 
@@ -181,7 +187,7 @@ describe("hardware", () => {
     const recipes = [recipe("m-mi250", "hardware: MI250"), recipe("m-mi300x", "hardware: MI300X")];
     expect(choose(recipes)).toBe("m-mi300x/1_gpu on docker");
     expect(reasons(recipes)).toContain(
-      "not m-mi250/1_gpu: it needs 1 MI250, and this machine has 8 AMD Instinct MI300X",
+      "not m-mi250/1_gpu: it needs 1 MI250, and this machine has 8 AMD Instinct MI300X to give",
     );
   });
 });
@@ -239,11 +245,19 @@ describe("a rejection", () => {
     expect(selection).toEqual({
       kind: "rejected",
       rejections: [
-        { recipe: "m-mi250", profile: "1_gpu", why: "it needs 1 MI250, and this machine has 8 AMD Instinct MI300X" },
-        { recipe: "m-mi250", profile: "2_gpu", why: "it needs 2 MI250, and this machine has 8 AMD Instinct MI300X" },
+        {
+          recipe: "m-mi250",
+          profile: "1_gpu",
+          why: "it needs 1 MI250, and this machine has 8 AMD Instinct MI300X to give",
+        },
+        {
+          recipe: "m-mi250",
+          profile: "2_gpu",
+          why: "it needs 2 MI250, and this machine has 8 AMD Instinct MI300X to give",
+        },
         { recipe: "m-far", why: "it runs on kubernetes, which is not set up here" },
       ],
-      why: "none of its recipes can be used: m-mi250: it needs 1 MI250, and this machine has 8 AMD Instinct MI300X; m-far: it runs on kubernetes, which is not set up here",
+      why: "none of its recipes can be used: m-mi250: it needs 1 MI250, and this machine has 8 AMD Instinct MI300X to give; m-far: it runs on kubernetes, which is not set up here",
     });
   });
 
