@@ -92,8 +92,8 @@ function leaving(error: CliError, names: readonly string[]): string {
 async function failure(session: Session, { name, reason, lastLines }: FailedStart): Promise<CliError> {
   const lines = lastLines ?? (await readLog(session, name));
   for (const line of lines.slice(-LOG_LINES)) await session.terminal.note(`  ${line}`);
-  // What to do is part of the reason, from where the cause is known.
-  const hint = `More of its output: aim-engine logs ${name}`;
+  // What to do is part of the reason, from where the cause is known. What never ran has no output.
+  const hint = lines.length === 0 ? undefined : `More of its output: aim-engine logs ${name}`;
   return new CliError(EXIT.startFailed, `${name} did not start: ${reason}`, { hint });
 }
 

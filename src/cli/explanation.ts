@@ -1,9 +1,9 @@
-// What a launch would do, for people and as an exit code.
+// What a launch would do, for people and as the exit code of a dry run.
 import type { ExplanationAnswer } from "./answers.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { commandLine, facts } from "./facts.ts";
 
-/** The exit code that the launch would have. */
+/** The exit code of a dry run. */
 export const VERDICT_EXIT: Readonly<Record<ExplanationAnswer["verdict"], ExitCode>> = {
   serves: EXIT.ok,
   starts: EXIT.ok,

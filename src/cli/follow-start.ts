@@ -60,10 +60,16 @@ export async function followStarts(
   return replicas.flatMap(({ name }) => outcomes.get(name) ?? []);
 }
 
-function outcomeOf({ name, state, reason }: ReplicaAnswer): StartOutcome | undefined {
+function outcomeOf({ name, model, state, reason }: ReplicaAnswer): StartOutcome | undefined {
   if (state === "ready" || state === "sleeping") return { kind: "ready", name };
   if (state !== "failed" && state !== "gone") return undefined;
-  return { kind: "failed", name, reason: reason || "no reason is known" };
+  return { kind: "failed", name, reason: causeIn(reason, model) || "no reason is known" };
+}
+
+/** That it failed is for the reader of the outcome to say. */
+function causeIn(reason: string, model: string): string {
+  const failed = `${model} could not be started: `;
+  return reason.startsWith(failed) ? reason.slice(failed.length) : reason;
 }
 
 async function look({ client }: Session, wanted: readonly ReplicaAnswer[]): Promise<readonly ReplicaAnswer[]> {
@@ -75,6 +81,6 @@ async function look({ client }: Session, wanted: readonly ReplicaAnswer[]): Prom
 async function whyGone({ client }: Session, { name, model }: ReplicaAnswer): Promise<StartOutcome> {
   const { models } = readAnswer(modelsAnswer, await client.get("api/models"));
   const known = models.find((candidate) => candidate.model === model);
-  const reason = known?.reason ?? "it was stopped before it was ready";
+  const reason = causeIn(known?.reason ?? "it was stopped before it was ready", model);
   return { kind: "failed", name, reason, lastLines: known?.lastLines ?? [] };
 }

@@ -45,12 +45,18 @@ export function createProgram(io: Io, call: Omit<Calling, "io"> = NOT_CALLED): C
     .version(VERSION)
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .exitOverride()
-    .showHelpAfterError('See "aim-engine --help".')
     .addHelpText("after", helpFooter());
   addServing(program, calling);
   addReplicaVerbs(program, calling);
   addMachineVerbs(program, calling);
+  pointToOwnHelp(program, "aim-engine");
   return program;
+}
+
+/** What is wrong with the line of a command is in the help of that command, not in the list of all. */
+function pointToOwnHelp(command: Command, name: string): void {
+  command.showHelpAfterError(`See "${name} --help".`);
+  for (const verb of command.commands) pointToOwnHelp(verb, `${name} ${verb.name()}`);
 }
 
 function addServing(program: Command, { io, keep }: Calling): void {

@@ -31,7 +31,10 @@ function addLaunch(program: Command, { io, keep, engineFlags }: Calling): void {
     .option("--timeout <duration>", "wait no longer; the start goes on", patience)
     .option("-d, --detach", "do not wait")
     .addOption(new Option("--wait", "wait until it is ready (the default)").conflicts("detach"))
-    .option("--dry-run", "only say what would happen; exits as the launch would: 0, 6 if it had to wait, 7 if refused")
+    .option(
+      "--dry-run",
+      "only say what would happen; exits 0 if it would start or serve, 6 if it had to wait, 7 if it would be refused",
+    )
     .action(async (model: string, gpus: number | undefined, wishes: LaunchOptions) =>
       keep((await import("./commands/launch.ts")).launch(io, { model, gpus, wishes }, engineFlags)),
     );

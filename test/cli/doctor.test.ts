@@ -37,6 +37,18 @@ fix NUMA balancing: sysctl kernel.numa_balancing=0
     });
   });
 
+  it("prints each fix once, however many need it", async () => {
+    const fix = "correct the file";
+    view.checkList = [
+      { name: "recipe", status: "problem", found: "a.yaml:1:1: empty", fix },
+      { name: "recipe", status: "problem", found: "b.yaml:2:1: empty", fix },
+      { name: "config", status: "warning", found: "empty", fix },
+      { name: "docker", status: "problem", found: "gone", fix: "start it" },
+    ];
+    const { stdout } = await doctor();
+    expect(stdout.match(/^fix .*$/gm)).toEqual(["fix recipe, config: correct the file", "fix docker: start it"]);
+  });
+
   it("exits 1 when there is a problem, also with --json", async () => {
     view.checkList = [{ name: "/dev/kfd", status: "problem", found: "there is none", fix: "modprobe amdgpu" }];
     expect(await doctor()).toMatchObject({ code: 1, stderr: "" });

@@ -139,11 +139,19 @@ describe("a launch that fails", () => {
     expect(stderr).toMatch(/\nMore of its output: aim-engine logs demo-1\n$/);
   });
 
+  it("says once that it failed, and offers no output where none is kept", async () => {
+    const reason = "demo could not be started: cannot pull image none/such:1: no such host";
+    view.modelList = [makeModel({ status: "failed", reason, lastLines: [] })];
+    script({ state: "pulling" }, "absent");
+    const { stderr } = await start(["demo"]).end();
+    expect(stderr).toMatch(/\naim-engine: demo-1 did not start: cannot pull image none\/such:1: no such host\n$/);
+  });
+
   it("says so when somebody stopped it", async () => {
     script({ state: "starting" }, "absent");
     const { code, stderr } = await start(["demo"]).end();
     expect(code).toBe(7);
-    expect(stderr).toContain("it was stopped before it was ready");
+    expect(stderr).toMatch(/did not start: it was stopped before it was ready\n$/);
   });
 
   it.each([

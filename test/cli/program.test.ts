@@ -44,6 +44,15 @@ describe("the command line", () => {
     expect(stderr).toContain(message);
     expect(stderr).toContain("--help");
   });
+
+  it.each([
+    ["launhc demo", "aim-engine --help"],
+    ["launch", "aim-engine launch --help"],
+    ["stop", "aim-engine stop --help"],
+    ["gpus release", "aim-engine gpus release --help"],
+  ])("points from %j to the help of that command", async (argv, help) => {
+    expect((await runCli(argv.split(" "))).stderr).toContain(`See "${help}".\n`);
+  });
 });
 
 describe("without a gateway", () => {

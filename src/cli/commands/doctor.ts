@@ -51,6 +51,9 @@ async function tell({ terminal }: Session, checks: readonly CheckAnswer[]): Prom
       checks.map(({ name, status, found }) => [status, name, found]),
     ),
   );
-  for (const { name, status, fix } of checks)
-    if (status !== "ok" && fix !== undefined) await terminal.print(`fix ${name}: ${fix}`);
+  const mendable = checks.filter(({ status, fix }) => status !== "ok" && fix !== undefined);
+  for (const [fix, found] of Map.groupBy(mendable, (check) => check.fix ?? "")) {
+    const names = new Set(found.map(({ name }) => name));
+    await terminal.print(`fix ${[...names].join(", ")}: ${fix}`);
+  }
 }

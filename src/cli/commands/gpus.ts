@@ -17,9 +17,9 @@ export function gpus(io: Io, options: { readonly json?: boolean }): Promise<Exit
       return EXIT.ok;
     }
     const known = readAnswer(gpusAnswer, answer).gpus;
-    await terminal.print(table(HEADS, known.map(row)));
-    for (const gpu of known) if (gpu.reason !== "") await terminal.note(why(gpu));
     if (known.length === 0) await terminal.note("no GPU that this gateway may place replicas on");
+    else await terminal.print(table(HEADS, known.map(row)));
+    for (const gpu of known) if (gpu.reason !== "") await terminal.note(why(gpu));
     return EXIT.ok;
   });
 }
