@@ -6,7 +6,7 @@ import { formatImage, isImageId, parseImage, parseRegistry } from "./catalog/ima
 import { configSchema, parseListen, REGISTRY, type Settings } from "./config-schema.ts";
 import { checkSchema } from "./lib/schema-findings.ts";
 import { parseYaml, type Finding } from "./lib/yaml-source.ts";
-import { AimError } from "./errors.ts";
+import { AimError, codeOf, messageOf } from "./errors.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -82,9 +82,8 @@ async function readConfig(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new AimError("invalid_config", `cannot read the configuration ${path}; name another with --config`, {
-      cause: error,
-    });
+    const message = `cannot read the configuration ${path} (${codeOf(error) ?? messageOf(error)}); name another with --config`;
+    throw new AimError("invalid_config", message, { cause: error });
   }
 }
 

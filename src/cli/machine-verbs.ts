@@ -59,7 +59,7 @@ function addDoctor(program: Command, { io, keep }: Calling): void {
   program
     .command("doctor")
     .description("look for what could keep replicas from running well; exits 1 when there is a problem")
-    .option("--config <file>", "configuration to go by where no gateway can be asked")
+    .option("--config <file>", "ask the gateway of this configuration, or go by it where none answers")
     .option(...AS_JSON)
     .action(async (options: DoctorOptions) => keep((await import("./commands/doctor.ts")).doctor(io, options)));
 }

@@ -14,6 +14,8 @@ export async function reportFailure(terminal: Terminal, error: unknown): Promise
 
 function asCliError(error: unknown): CliError {
   if (error instanceof CliError) return error;
+  // What is wrong with a configuration is said in full, and its cause would only repeat it.
+  if (isAimError(error, "invalid_config")) return new CliError(exitCodeOf(error.code), error.message);
   if (isAimError(error)) return new CliError(exitCodeOf(error.code), messageOf(error));
   const hint = "This should not have happened: please report it with the command that you gave.";
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

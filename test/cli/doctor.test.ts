@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
 import { startAdminServer, type AdminServer } from "../admin/admin-server.ts";
 import { ScriptedView } from "../admin/scripted-view.ts";
@@ -83,9 +83,36 @@ describe("doctor without a gateway", () => {
     expect(code).toBe(1);
   });
 
-  it("exits 2 for a configuration that cannot be read", async () => {
-    const { code, stderr } = await runCli(["doctor", "--config", join(folder, "none.yaml")], { url });
-    expect(code).toBe(2);
-    expect(stderr).toContain("cannot read the configuration");
+  it("exits 2 for a configuration that cannot be read, and says why once", async () => {
+    const file = join(folder, "none.yaml");
+    expect(await runCli(["doctor", "--config", file], { url })).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: `aim-engine: cannot read the configuration ${file} (ENOENT); name another with --config\n`,
+    });
+  });
+
+  it("looks where the gateway of the configuration it is given would listen", async () => {
+    const config = join(folder, "config.yaml");
+    await writeFile(config, "listen: 0.0.0.0:1\napiKeys: [a-key-of-16-signs-or-more]\nstateDir: state\n");
+    const { stdout } = await runCli(["doctor", "--config", config]);
+    expect(stdout).toContain("cannot reach the gateway at http://127.0.0.1:1 (connection refused)");
+    await writeFile(config, 'listen: "[::]:1"\napiKeys: [a-key-of-16-signs-or-more]\nstateDir: state\n');
+    expect((await runCli(["doctor", "--config", config])).stdout).toContain("the gateway at http://[::1]:1 (");
+  });
+
+  it("asks the gateway that listens there, and says by what it goes", async () => {
+    const view = new ScriptedView();
+    view.checkList = [{ name: "docker", status: "ok", found: "Engine 27.1" }];
+    const server = await startAdminServer(view);
+    onTestFinished(() => server.close());
+    const config = join(folder, "config.yaml");
+    await writeFile(config, `listen: ${new URL(server.url).host}\nstateDir: state\n`);
+    const { code, stdout, stderr } = await runCli(["doctor", "--config", config]);
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: `asked the gateway at ${server.url}/, which goes by the configuration that it was started with\n`,
+    });
+    expect(stdout).toContain("Engine 27.1");
   });
 });

@@ -1,4 +1,5 @@
 // doctor: what could keep replicas from running well, each finding with its fix. Asks the gateway; without one, looks itself.
+import { environment, loadConfig, type Config } from "../../config.ts";
 import { doctorAnswer, readAnswer, type CheckAnswer } from "../answers.ts";
 import { EXIT, type ExitCode } from "../exit-codes.ts";
 import { failedWith, type CliError } from "../failure.ts";
@@ -7,7 +8,7 @@ import { withGateway, type Session } from "../session.ts";
 import { table } from "../table.ts";
 
 export interface DoctorOptions {
-  /** For looking without a gateway. */
+  /** Its gateway is asked; without that one, it is what is examined. */
   readonly config?: string;
   readonly json?: boolean;
 }
@@ -15,12 +16,13 @@ export interface DoctorOptions {
 /** The gateway gives each of its runtimes half a minute. */
 const ANSWER_MS = 120_000;
 
-export function doctor(io: Io, options: DoctorOptions): Promise<ExitCode> {
+export async function doctor(io: Io, options: DoctorOptions): Promise<ExitCode> {
   const signal = io.interruptSignal();
-  return withGateway(io, async (session) => {
-    const answer = await session.client.get("api/doctor", { timeoutMs: ANSWER_MS }).catch(async (error: unknown) => {
+  const config = options.config === undefined ? undefined : await loadConfig(options.config);
+  return withGateway(towards(config, io), async (session) => {
+    const answer = await ask(session, config).catch(async (error: unknown) => {
       if (!failedWith(error, EXIT.unreachable)) throw error;
-      return { checks: await lookHere(session, { config: options.config, error, signal }) };
+      return { checks: await lookHere(session, { config, error, signal }) };
     });
     const { checks } = readAnswer(doctorAnswer, answer);
     if (options.json) await session.terminal.printJson(answer);
@@ -29,8 +31,24 @@ export function doctor(io: Io, options: DoctorOptions): Promise<ExitCode> {
   });
 }
 
+/** To where the gateway of that configuration listens, unless AIM_ENGINE_URL says where to ask. */
+function towards(config: Config | undefined, io: Io): Io {
+  const env = io.env ?? environment();
+  if (config === undefined || env["AIM_ENGINE_URL"] !== undefined) return io;
+  const { host, port } = config.listen;
+  const name = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  return { ...io, env: { ...env, AIM_ENGINE_URL: `http://${name.includes(":") ? `[${name}]` : name}:${port}` } };
+}
+
+async function ask({ client, terminal }: Session, config: Config | undefined): Promise<unknown> {
+  const answer = await client.get("api/doctor", { timeoutMs: ANSWER_MS });
+  if (config !== undefined)
+    await terminal.note(`asked the gateway at ${client.url}, which goes by the configuration that it was started with`);
+  return answer;
+}
+
 interface Alone {
-  readonly config: string | undefined;
+  readonly config: Config | undefined;
   /** Why the gateway could not be asked. */
   readonly error: CliError;
   readonly signal: AbortSignal;
