@@ -4,11 +4,13 @@ import type { LogLine, LogOptions } from "./driver.ts";
 import { LogBytes, readRange } from "./log-bytes.ts";
 import { START_MARK } from "./log-file.ts";
 import { isAfter, sinceNanos } from "./log-time.ts";
-import { LineSplitter } from "./process/lines.ts";
+import { LineSplitter, MAX_LINE_LENGTH } from "./process/lines.ts";
 
 /** How a file is to be read. */
 export interface LogFormat {
   readonly clock: Clock;
+  /** How long what `toLine` takes off a line can be; output is bounded without it. */
+  readonly prefixLength: number;
   /** Undefined for a line that is not the replica's. */
   toLine(text: string): LogLine | undefined;
   /** Whether its writer still runs: until then it is followed. */
@@ -44,7 +46,7 @@ async function* textsOf(
   format: LogFormat,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  const splitter = new LineSplitter();
+  const splitter = new LineSplitter({ maxLength: MAX_LINE_LENGTH + format.prefixLength });
   const start = await findTail(bytes, follow && !(await bytes.endsWithLine()) ? tail + 1 : tail);
   for await (const chunk of bytes.range(start, bytes.size)) yield* splitter.push(chunk);
   if (follow) for await (const chunk of growth(bytes, format, signal)) yield* splitter.push(chunk);

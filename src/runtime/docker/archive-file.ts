@@ -8,6 +8,8 @@ import { isAfter, nanosOf } from "../log-time.ts";
 
 /** `s`: what an engine prints may hold separators that end no line in a file, but do for a dot. */
 const LINE = /^(\S+) (stdout|stderr) F (.*)$/s;
+/** A time, at most 40 characters of it, and a stream. */
+const MAX_PREFIX_LENGTH = 64;
 /** Whatever tells whose lines follow begins with it; output cannot, since a time stands before it. */
 const MARK = "=== ";
 /** Lines of one message, a progress bar say, have one time; there are no more of them than this. */
@@ -62,7 +64,7 @@ export function readArchive(
   signal: AbortSignal,
 ): AsyncGenerator<LogLine, void, undefined> {
   // What is read here is of a container that is gone: there is nothing to follow.
-  const format = { clock, toLine, isAlive: () => Promise.resolve(false) };
+  const format = { clock, prefixLength: MAX_PREFIX_LENGTH, toLine, isAlive: () => Promise.resolve(false) };
   return readLogFile(path, { ...options, follow: false }, format, signal);
 }
 

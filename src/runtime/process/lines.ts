@@ -11,27 +11,28 @@ const CONTROL = /[^\P{Cc}\t]/gu;
 /** Keeps the unfinished line between chunks. Empty lines are left out: every `\r` of a progress bar would make one. */
 export class LineSplitter {
   readonly #decoder = new StringDecoder("utf8");
+  readonly #maxLength: number;
   #unfinished = "";
+
+  constructor({ maxLength = MAX_LINE_LENGTH }: { readonly maxLength?: number } = {}) {
+    this.#maxLength = maxLength;
+  }
 
   push(chunk: Buffer): string[] {
     const [first = "", ...others] = this.#decoder.write(chunk).split(/[\r\n]/);
-    const pieces = [bounded(this.#unfinished, first), ...others];
-    this.#unfinished = bounded(pieces.pop() ?? "", "");
+    const pieces = [this.#unfinished + first, ...others].map((piece) => piece.slice(0, this.#maxLength));
+    this.#unfinished = pieces.pop() ?? "";
     return pieces.map(clean).filter((line) => line !== "");
   }
 
   /** The line that nothing ended, if there is one. */
   end(): string[] {
-    const line = clean(bounded(this.#unfinished, this.#decoder.end()));
+    const line = clean((this.#unfinished + this.#decoder.end()).slice(0, this.#maxLength));
     this.#unfinished = "";
     return line === "" ? [] : [line];
   }
 }
 
-function bounded(start: string, rest: string): string {
-  return (start + rest).slice(0, MAX_LINE_LENGTH);
-}
-
 function clean(line: string): string {
-  return stripVTControlCharacters(line).replaceAll(CONTROL, "").trimEnd().slice(0, MAX_LINE_LENGTH);
+  return stripVTControlCharacters(line).replaceAll(CONTROL, "").trimEnd();
 }

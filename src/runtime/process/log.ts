@@ -39,6 +39,7 @@ export async function* readLog(
   const isOlder = await isWrittenBefore(path, options.since);
   const format = {
     ...reader,
+    prefixLength: 0,
     // Both streams share one file, which keeps their lines in order but not apart.
     toLine: (text: string) => ({ text, stream: "stdout" }) as const,
   };

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AimError } from "../../../src/errors.ts";
 import { Archive, type ArchiveOrigin, type Source } from "../../../src/runtime/docker/archive.ts";
 import type { BackendRef, LogLine, LogOptions } from "../../../src/runtime/driver.ts";
+import { MAX_LINE_LENGTH } from "../../../src/runtime/process/lines.ts";
 import { pino } from "pino";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { until } from "../../support/until.ts";
@@ -115,6 +116,15 @@ describe("the archive of containers' output", () => {
     const read: LogLine[] = [];
     for await (const line of archive.read(REF, ALL, never)) read.push(line);
     expect(read[0]).toEqual({ text: "oops 1", stream: "stderr", time: timeOf(0) });
+  });
+
+  it("gives the longest line back whole", async () => {
+    const archive = makeArchive();
+    const longest = "x".repeat(MAX_LINE_LENGTH - 1) + "y";
+    printer.print(longest, "short");
+    archive.follow(SOURCE);
+    await untilKept(archive, 2);
+    expect(await kept(archive)).toEqual([longest, "short"]);
   });
 
   it("goes on where it was after a restart, with neither loss nor repetition", async () => {
