@@ -114,7 +114,8 @@ describeWithDocker("an engine in a container", () => {
   });
 
   it("that dies while it streams ends that stream with an error, and no other", { timeout: 60_000 }, async () => {
-    await rig.act("POST", "/api/replicas", { model: "org/pair", replicas: 2 });
+    const launched = await rig.act("POST", "/api/replicas", { model: "org/pair", replicas: 2 });
+    expect(await launched.json()).toMatchObject({ replicas: [{ model: "org/pair" }, { model: "org/pair" }] });
     const allReady = async () =>
       (await rig.replicasOf("org/pair")).filter(({ state }) => state === "ready").length === 2;
     await until(allReady, { timeoutMs: 20_000, what: "two replicas" });

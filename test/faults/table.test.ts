@@ -17,7 +17,10 @@ const rows: readonly Row[] = [...text.matchAll(/^\| ([A-Z]\d+) .*\| ([^|]*?) *\|
 );
 
 function namedTests(proof: string): readonly { readonly file: string; readonly title: string }[] {
-  return [...proof.matchAll(/`([\w/.-]+\.ts)` "(.*?)"(?=; `|$)/g)].map(([, file = "", title = ""]) => ({ file, title }));
+  return [...proof.matchAll(/`([\w/.-]+\.ts)` "(.*?)"(?=; `|$)/g)].map(([, file = "", title = ""]) => ({
+    file,
+    title,
+  }));
 }
 
 describe("the table of faults", () => {
