@@ -37,8 +37,8 @@ export function newsOf(state: string, reason: string): string {
 /** "about 40 s left"; empty where nobody knows, or where the reason says it already. */
 export function formatLeft(reason: string, etaSeconds: number | undefined): string {
   if (etaSeconds === undefined || etaSeconds <= 0 || / left\b/.test(reason)) return "";
-  // An estimate that is told to the second is believed to the second.
-  const step = etaSeconds < 60 ? 5 : etaSeconds < 600 ? 10 : 60;
+  // An estimate that is told to the second is believed to the second; only the last few may be counted.
+  const step = etaSeconds <= 10 ? 1 : etaSeconds < 60 ? 5 : etaSeconds < 600 ? 10 : 60;
   return `about ${formatSeconds(Math.ceil(etaSeconds / step) * step * 1000)} left`;
 }
 

@@ -110,7 +110,7 @@ class PlainProgress implements Progress {
 
 /** A line while it lasts. */
 function lineOf({ text, left = "", elapsed }: ProgressRow): string {
-  return left === "" ? `${text}  ${elapsed}` : `${text}, ${left}  ${elapsed}`;
+  return left === "" ? `${text}  ${elapsed}` : `${text}, ${left}, ${elapsed} so far`;
 }
 
 /** A line that stays: nothing of it is left. */

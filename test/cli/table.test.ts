@@ -70,6 +70,9 @@ describe("format", () => {
     expect(formatState("ready", "because")).toBe("ready");
     expect(formatState("loading", "weights 62%")).toBe("loading (weights 62%)");
     expect(formatState("loading", "loading weights 62%", 40)).toBe("loading (weights 62%, about 40 s left)");
+    expect([61, 59, 11, 10, 3].map((eta) => formatState("loading", "", eta))).toEqual(
+      ["about 1m 10s", "about 1m", "about 15 s", "about 10 s", "about 3 s"].map((left) => `loading (${left} left)`),
+    );
     expect(formatState("loading", "loading the model")).toBe("loading");
     expect(formatState("failed", "x".repeat(100))).toHaveLength("failed ()".length + 60);
   });
