@@ -17,8 +17,6 @@ export const LIMITS = { look: 8_000, act: 30_000, stopExtra: 10_000, pullSilence
 export interface DockerClientOptions {
   /** Or tcp://HOST:PORT of a proxy in front of it. */
   readonly socketPath: string;
-  /** Instead of the negotiated one, e.g. "1.44". */
-  readonly apiVersion?: string;
   readonly clock: Clock;
 }
 
@@ -112,8 +110,6 @@ export class DockerClient {
   }
 
   async #negotiate(signal: AbortSignal): Promise<Docker> {
-    const { apiVersion } = this.#options;
-    if (apiVersion !== undefined) return this.#connect(`v${apiVersion}`);
     const answer = versionAnswer.safeParse(await ask(this.#connect(undefined), "/version", signal));
     if (!answer.success)
       throw new AimError("runtime_unavailable", "what answers on Docker's socket does not speak Docker's API", {

@@ -56,10 +56,11 @@ export interface DockerDriverOptions {
   readonly binds?: readonly string[];
   /** Where replicas listen that use the host's network: "18000-18999". */
   readonly hostPorts?: string;
-  /** The container that the gateway runs in; found out unless given. */
+  /**
+   * The container that the gateway runs in; found out unless given. No user can set it: it lets tests, which run in no
+   * container, stand in for a gateway that does.
+   */
   readonly selfContainer?: string;
-  /** Instead of the negotiated one. */
-  readonly apiVersion?: string;
   /** How long nothing may be heard of a pull before it is given up. */
   readonly pullSilenceMs?: number;
   /** Where the output of replicas is kept beyond their containers, as `<replica>.log`; absent: nowhere. */
