@@ -1,0 +1,59 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Replica, type ReplicaState } from "../../src/control/replica.ts";
+
+const IDENTITY = {
+  name: "a-1",
+  model: "a",
+  recipeId: "a",
+  recipeHash: "h",
+  profileId: "0_gpu",
+  runtime: "docker",
+  gpus: [],
+  adopted: false,
+} as const;
+
+function makeReplica(state: "pending" | "loading" = "loading"): Replica {
+  return new Replica(IDENTITY, { recipe: undefined, profile: undefined }, { state, reason: "", now: 0, wallNow: 0 });
+}
+
+describe("a replica's states", () => {
+  const STATES: readonly ReplicaState[] = [
+    "pending",
+    "pulling",
+    "starting",
+    "loading",
+    "ready",
+    "draining",
+    "stopping",
+    "failed",
+    "gone",
+  ];
+
+  it("lead from every state to gone, and from gone nowhere", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...STATES), { maxLength: 30 }), (path) => {
+        const replica = makeReplica("pending");
+        for (const state of path) {
+          const before = replica.state;
+          try {
+            replica.transition(state, "");
+          } catch {
+            expect(replica.state).toBe(before);
+          }
+        }
+        if (replica.state !== "failed" && replica.state !== "stopping" && replica.state !== "gone")
+          replica.transition("stopping", "");
+        if (replica.state !== "gone") replica.transition("gone", "");
+        for (const state of STATES) expect(() => replica.transition(state, "")).toThrow("illegal");
+      }),
+    );
+  });
+
+  it("never skip loading on the way to ready, nor come back from stopping", () => {
+    expect(() => makeReplica("pending").transition("ready", "")).toThrow("illegal transition from pending to ready");
+    const replica = makeReplica();
+    replica.transition("stopping", "");
+    expect(() => replica.transition("ready", "")).toThrow("illegal");
+  });
+});
