@@ -1,7 +1,14 @@
 // What operators can look at: what a launch would do, and everything that is known of a replica, a model or a recipe. Changes nothing.
 import type { Catalog } from "../catalog/catalog.ts";
 import { engineArgv } from "../catalog/engine-argv.ts";
-import { imageFor, toLaunchSpec, type LaunchDefaults, type LaunchSpec } from "../catalog/launch-spec.ts";
+import {
+  HOST_PLACEHOLDER,
+  imageFor,
+  PORT_PLACEHOLDER,
+  toLaunchSpec,
+  type LaunchDefaults,
+  type LaunchSpec,
+} from "../catalog/launch-spec.ts";
 import type { Mount, Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import { isAimError } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -127,11 +134,14 @@ export class Inspector {
     };
   }
 
-  /** Undefined where the recipe has changed since it was started: what it says now is not what runs. */
-  #presentSpec({ name, recipe, profile, identity }: Replica): LaunchSpec | undefined {
+  /** As it runs. Undefined where the recipe has changed since it was started: what it says now is not what runs. */
+  #presentSpec({ name, recipe, profile, identity, address }: Replica): LaunchSpec | undefined {
     if (recipe === undefined || profile === undefined || recipe.hash !== identity.recipeHash) return undefined;
     const { runtime, gpus, flags } = identity;
-    return this.#specOf({ replica: name, recipe, profile, runtime, gpus, ...(flags && { flags }) });
+    const spec = this.#specOf({ replica: name, recipe, profile, runtime, gpus, ...(flags && { flags }) });
+    const filled = (text: string) => fillIn(text, { runtime, network: spec.network, address });
+    const env = Object.entries(spec.env).map(([key, value]) => [key, filled(value)] as const);
+    return { ...spec, argv: spec.argv.map(filled), env: Object.fromEntries(env) };
   }
 
   #specOf(launch: Launch): LaunchSpec {
@@ -164,6 +174,21 @@ interface Launch {
   readonly runtime: RuntimeName;
   readonly gpus: readonly string[];
   readonly flags?: readonly string[];
+}
+
+/** In a container with a network of its own, as the Docker driver makes it. */
+const IN_CONTAINER = new URL("http://0.0.0.0:8000");
+
+interface Place extends Pick<LaunchSpec, "network"> {
+  readonly runtime: RuntimeName;
+  readonly address: URL | undefined;
+}
+
+/** With host and port of a replica in their places, as far as they are known. */
+export function fillIn(text: string, { runtime, network, address }: Place): string {
+  const listener = runtime === "process" || network === "host" ? address : IN_CONTAINER;
+  if (listener === undefined) return text;
+  return text.replaceAll(HOST_PLACEHOLDER, listener.hostname).replaceAll(PORT_PLACEHOLDER, listener.port);
 }
 
 function mountText({ source, target, readOnly }: Mount): string {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Shown } from "../../src/control/inspect.ts";
+import { fillIn, type Shown } from "../../src/control/inspect.ts";
+import { ENGINE_PORT } from "../../src/runtime/docker/observe.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { makeGpus, makeProfile, makeRecipe } from "../support/make.ts";
 import { Rig, type RigOptions } from "../support/make-plane.ts";
@@ -93,6 +94,27 @@ describe("what is known of a replica", () => {
     expect(JSON.stringify(details)).not.toMatch(/abc|hf_x/);
     const seconds = details.phases.reduce((sum, phase) => sum + phase.seconds, 0);
     expect(seconds).toBeGreaterThan(0.5);
+  });
+
+  it("says where it listens, so that its command can be copied", async () => {
+    const profiles = [makeProfile(0, { env: { PORT: "{port}" } })];
+    const recipe = makeRecipe({ engine: "openai", command: ["serve", "{host}:{port}"], profiles });
+    const rig = await rigWith({ recipes: [recipe] });
+    await serve(rig, "tiny");
+    const { details } = replicaIn(rig.plane.inspector.show("tiny-1"));
+    expect(details).toMatchObject({ argv: ["serve", `0.0.0.0:${ENGINE_PORT}`], env: { PORT: String(ENGINE_PORT) } });
+  });
+
+  it.each([
+    ["docker", "own", undefined, `0.0.0.0:${ENGINE_PORT}`],
+    ["docker", "own", "http://127.0.0.1:32768", `0.0.0.0:${ENGINE_PORT}`],
+    ["docker", "host", "http://127.0.0.1:18001", "127.0.0.1:18001"],
+    ["docker", "host", undefined, "{host}:{port}"],
+    ["process", "own", "http://127.0.0.1:41234", "127.0.0.1:41234"],
+    ["process", "own", undefined, "{host}:{port}"],
+  ] as const)("knows where one on %s with network %s at %s listens: %s", (runtime, network, at, expected) => {
+    const address = at === undefined ? undefined : new URL(at);
+    expect(fillIn("{host}:{port}", { runtime, network, address })).toBe(expected);
   });
 
   it("is found by the name of its container", async () => {
