@@ -3,7 +3,7 @@ import type { CheckView, ControlView } from "./admin/view.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { maxModelLenOf, type Recipe } from "./catalog/recipe.ts";
 import type { ControlPlane } from "./control/plane.ts";
-import type { Status } from "./control/status.ts";
+import type { Status } from "./control/operations/status.ts";
 import type { ModelCard, ModelDirectory } from "./gateway/pool.ts";
 import type { Clock } from "./lib/clock.ts";
 

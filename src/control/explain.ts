@@ -3,9 +3,9 @@ import type { RuntimeName } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
 import { select } from "../catalog/select.ts";
-import { Ledger, offersOf } from "./ledger.ts";
-import type { LaunchOrder } from "./orders.ts";
-import { toDemand } from "./orders.ts";
+import { Ledger, offersOf } from "./planner/ledger.ts";
+import type { LaunchOrder } from "./fleet/orders.ts";
+import { toDemand } from "./fleet/orders.ts";
 import { plan, type Action, type Plan } from "./planner.ts";
 import type { Demand, FleetSnapshot, ReplicaSnapshot } from "./snapshot.ts";
 

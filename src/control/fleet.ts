@@ -6,17 +6,17 @@
 import type { Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import type { BackendRef } from "../runtime/driver.ts";
-import { DemandBook, type DemandView } from "./demand.ts";
-import { Failures, refusal, shuttingDown, type ReplicaFailure } from "./failures.ts";
-import type { FleetDeps, FleetHooks } from "./fleet-deps.ts";
-import { gpuStatuses, takeSnapshot, type FleetParts, type GpuStatus } from "./fleet-view.ts";
-import { GpuBook } from "./gpus.ts";
-import type { ReplicaLease, RequestSize } from "./lease.ts";
-import type { LaunchOrder, OrderResult } from "./orders.ts";
+import { DemandBook, type DemandView } from "./fleet/demand.ts";
+import { Failures, refusal, shuttingDown, type ReplicaFailure } from "./fleet/failures.ts";
+import type { FleetDeps, FleetHooks } from "./fleet/fleet-deps.ts";
+import { gpuStatuses, takeSnapshot, type FleetParts, type GpuStatus } from "./fleet/fleet-view.ts";
+import { GpuBook } from "./fleet/gpus.ts";
+import type { ReplicaLease, RequestSize } from "./fleet/lease.ts";
+import type { LaunchOrder, OrderResult } from "./fleet/orders.ts";
 import { Replica, blueprintOf, identityOfStart } from "./replica.ts";
 import type { Blueprint, Entry, FoundReplica, ReplicaIdentity, StartDecision, StopCause } from "./replica.ts";
-import { Roster, type RosterView } from "./roster.ts";
-import { Slots } from "./slots.ts";
+import { Roster, type RosterView } from "./fleet/roster.ts";
+import { Slots } from "./fleet/slots.ts";
 import type { FleetSnapshot, RuntimeSnapshot } from "./snapshot.ts";
 
 export class Fleet {

@@ -3,7 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { GpuChange } from "./gpus.ts";
+import type { GpuChange } from "./fleet/gpus.ts";
 import type { Replica, ReplicaState } from "./replica.ts";
 
 export class Journal {

@@ -5,16 +5,16 @@ import type { RuntimeName } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
 import { sleep, type Clock } from "../lib/clock.ts";
 import type { PullProgress, ReplicaExit, RuntimeDriver, StartPhase } from "../runtime/driver.ts";
-import type { Estimates } from "./estimates.ts";
-import type { Diagnosis, End } from "./failure-words.ts";
+import type { Estimates } from "./launcher/estimates.ts";
+import type { Diagnosis, End } from "./launcher/failure-words.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Journal } from "./journal.ts";
-import { followLoad, type LoadLogDeps } from "./load-log.ts";
-import type { LoadStep } from "./phases.ts";
-import { postMortem, type PostMortemDeps } from "./post-mortem.ts";
+import { followLoad, type LoadLogDeps } from "./launcher/load-log.ts";
+import type { LoadStep } from "./launcher/phases.ts";
+import { postMortem, type PostMortemDeps } from "./launcher/post-mortem.ts";
 import type { Replica } from "./replica.ts";
-import { gpuKindOf } from "./gpu-kind.ts";
-import { StartLimit } from "./start-limit.ts";
+import { gpuKindOf } from "./launcher/gpu-kind.ts";
+import { StartLimit } from "./launcher/start-limit.ts";
 
 export interface LauncherDeps {
   readonly clock: Clock;

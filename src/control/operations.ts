@@ -5,11 +5,11 @@ import type { RuntimeName } from "../catalog/recipe.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { RuntimeDriver } from "../runtime/driver.ts";
 import type { Fleet } from "./fleet.ts";
-import { Inspector } from "./inspect.ts";
-import { Names } from "./names.ts";
-import { Operator } from "./operator.ts";
-import { Pulls } from "./pulls.ts";
-import type { Status } from "./status.ts";
+import { Inspector } from "./operations/inspect.ts";
+import { Names } from "./operations/names.ts";
+import { Operator } from "./operations/operator.ts";
+import { Pulls } from "./operations/pulls.ts";
+import type { Status } from "./operations/status.ts";
 
 export interface Operations {
   readonly operator: Operator;

@@ -9,9 +9,9 @@ import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Controller } from "./controller.ts";
-import { Estimates, type EstimateStore } from "./estimates.ts";
+import { Estimates, type EstimateStore } from "./launcher/estimates.ts";
 import { Fleet } from "./fleet.ts";
-import type { FleetSettings } from "./fleet-deps.ts";
+import type { FleetSettings } from "./fleet/fleet-deps.ts";
 import { Journal } from "./journal.ts";
 import { Launcher, type LauncherDeps } from "./launcher.ts";
 import { createOperations, type OperationSettings, type Operations } from "./operations.ts";
@@ -19,7 +19,7 @@ import { FleetPool } from "./pool.ts";
 import { Reaper } from "./reaper.ts";
 import type { Replica } from "./replica.ts";
 import { startReconciler, type ReconcilerDeps, type RunningReconciler } from "./reconciler.ts";
-import { Status } from "./status.ts";
+import { Status } from "./operations/status.ts";
 import { startWatchdog, type WatchdogDeps } from "./watchdog.ts";
 
 export interface ControlPlaneDeps {

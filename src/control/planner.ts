@@ -3,12 +3,12 @@ import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import { select, type Selection } from "../catalog/select.ts";
 import { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
-import { refusal } from "./failures.ts";
-import { Ledger, offersOf, unusableFor, type Placement } from "./ledger.ts";
-import { answerOrder } from "./order-answer.ts";
-import type { Place } from "./placement.ts";
+import { refusal } from "./fleet/failures.ts";
+import { Ledger, offersOf, unusableFor, type Placement } from "./planner/ledger.ts";
+import { answerOrder } from "./planner/order-answer.ts";
+import type { Place } from "./planner/placement.ts";
 import { isLeaving, isStarting, type StopCause } from "./replica.ts";
-import { isIdle, makeRoom, reasonToStop, type Room } from "./room.ts";
+import { isIdle, makeRoom, reasonToStop, type Room } from "./planner/room.ts";
 import { gpuKey, runtimeOf, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
 export type Action =

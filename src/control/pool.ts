@@ -1,8 +1,8 @@
 // The fleet as the data plane uses it: slots on replicas, and words for those who wait.
 import { formatDuration } from "../lib/units.ts";
-import type { Estimates } from "./estimates.ts";
+import type { Estimates } from "./launcher/estimates.ts";
 import type { Fleet } from "./fleet.ts";
-import type { ReplicaLease, RequestSize } from "./lease.ts";
+import type { ReplicaLease, RequestSize } from "./fleet/lease.ts";
 import type { Replica } from "./replica.ts";
 
 /** Said to those who ask again when nothing better is known. */

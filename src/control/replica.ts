@@ -13,8 +13,8 @@
 // An adopted replica (found running after our own restart) enters at `loading`.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
-import { StartProgress } from "./phases.ts";
-import type { Wish } from "./wish.ts";
+import { StartProgress } from "./launcher/phases.ts";
+import type { Wish } from "./fleet/wish.ts";
 
 export type ReplicaState =
   | "pending"

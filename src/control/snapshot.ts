@@ -2,10 +2,10 @@
 import type { Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { SelectRequest } from "../catalog/select.ts";
 import type { Gpu } from "../runtime/driver.ts";
-import type { StartFailure } from "./failures.ts";
-import type { GpuBlock } from "./gpus.ts";
+import type { StartFailure } from "./fleet/failures.ts";
+import type { GpuBlock } from "./fleet/gpus.ts";
 import type { Replica, ReplicaState } from "./replica.ts";
-import type { Wish } from "./wish.ts";
+import type { Wish } from "./fleet/wish.ts";
 
 export interface FleetSnapshot {
   readonly replicas: readonly ReplicaSnapshot[];

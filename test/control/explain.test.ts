@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { explain, type Explanation } from "../../src/control/explain.ts";
-import type { LaunchOrder } from "../../src/control/orders.ts";
+import type { LaunchOrder } from "../../src/control/fleet/orders.ts";
 import { ids, NOW, replica, requests, snapshot } from "../support/make-snapshot.ts";
 
 function ask(

@@ -1,8 +1,8 @@
 // Operators of a simulated gateway: they launch with all sorts of wishes, stop and restart, and hold the gateway to its word
 // about what a launch would do.
 import type { Explanation } from "../../src/control/explain.ts";
-import type { LaunchOutcome } from "../../src/control/operator.ts";
-import type { LaunchWish } from "../../src/control/order-check.ts";
+import type { LaunchOutcome } from "../../src/control/operations/operator.ts";
+import type { LaunchWish } from "../../src/control/operations/order-check.ts";
 import { messageOf } from "../../src/errors.ts";
 import type { FakeClock } from "../support/clock.ts";
 import { MOST_ORDERED } from "./invariants.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { GpuBlock } from "../../src/control/gpus.ts";
+import type { GpuBlock } from "../../src/control/fleet/gpus.ts";
 import { plan, type Action } from "../../src/control/planner.ts";
 import type { Demand, ReplicaSnapshot } from "../../src/control/snapshot.ts";
 import { GPUS, ids, NOW, replica, requests, snapshot } from "../support/make-snapshot.ts";

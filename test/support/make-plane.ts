@@ -7,8 +7,8 @@ import {
   type ControlPlaneDeps,
   type ControlPlaneSettings,
 } from "../../src/control/plane.ts";
-import type { EstimateStore } from "../../src/control/estimates.ts";
-import type { ReplicaLease } from "../../src/control/lease.ts";
+import type { EstimateStore } from "../../src/control/launcher/estimates.ts";
+import type { ReplicaLease } from "../../src/control/fleet/lease.ts";
 import { sleep, type Clock, type Timer } from "../../src/lib/clock.ts";
 import { EventLog } from "../../src/telemetry/events.ts";
 import { silentLogger, type Logger } from "../../src/telemetry/logger.ts";

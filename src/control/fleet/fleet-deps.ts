@@ -1,0 +1,30 @@
+// What the fleet is given, and whom it tells.
+import type { RuntimeName } from "../../catalog/recipe.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Journal } from "../journal.ts";
+import type { RecipeBook } from "../snapshot.ts";
+import type { WaiterLimits } from "./waiters.ts";
+
+export interface FleetDeps {
+  readonly clock: Clock;
+  readonly recipes: RecipeBook;
+  readonly journal: Journal;
+  readonly settings: FleetSettings;
+}
+
+export interface FleetSettings {
+  readonly keepAliveMs: number;
+  readonly defaultRuntime: RuntimeName;
+  readonly waiters: WaiterLimits;
+  /** How long a GPU's memory may take to come back before the GPU is quarantined. */
+  readonly recoveryMs: number;
+}
+
+export interface FleetHooks {
+  /** Something changed that a plan may depend on. Called often; coalesce. */
+  onChange(): void;
+  /** A replica became free of requests: it may be due for unloading at that time. On the hot path: must be cheap. */
+  onIdle(dueAt: number): void;
+  /** A replica could not be reached, or gave back GPUs: look at its runtime now. */
+  onSuspect(runtime: RuntimeName): void;
+}

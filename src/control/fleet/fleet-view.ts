@@ -1,0 +1,75 @@
+// What the fleet shows of itself: plain data for the planner and for people, taken in one go.
+import type { RuntimeName } from "../../catalog/recipe.ts";
+import type { Gpu } from "../../runtime/driver.ts";
+import type { DemandBook } from "./demand.ts";
+import type { Failures } from "./failures.ts";
+import type { GpuBlock, GpuBook } from "./gpus.ts";
+import type { Replica } from "../replica.ts";
+import type { Roster } from "./roster.ts";
+import { gpuKey, snapshotOf, type FleetSnapshot, type RecipeBook, type RuntimeSnapshot } from "../snapshot.ts";
+
+/** What the fleet is made of. */
+export interface FleetParts {
+  readonly roster: Roster;
+  readonly demand: DemandBook;
+  readonly failures: Failures;
+  readonly gpus: GpuBook;
+  readonly runtimes: ReadonlyMap<RuntimeName, RuntimeSnapshot>;
+  readonly recipes: RecipeBook;
+  readonly defaultRuntime: RuntimeName;
+  keepAliveMs(replica: Replica): number;
+}
+
+/** One GPU as people see it. */
+export interface GpuStatus {
+  readonly runtime: RuntimeName;
+  /** Its place in the list, from 0. */
+  readonly number: number;
+  readonly gpu: Gpu;
+  readonly status: "free" | "held" | GpuBlock["status"];
+  /** Where it is neither free nor held. */
+  readonly reason?: string;
+  /** Of its memory, what is in use when nobody of ours holds it; absent before that was seen. */
+  readonly baselineBytes?: number;
+  readonly holder?: Replica;
+}
+
+export function takeSnapshot(parts: FleetParts): FleetSnapshot {
+  const { roster, demand, failures, runtimes, recipes, defaultRuntime } = parts;
+  return {
+    replicas: roster.all().map((replica) => ({
+      ...snapshotOf(replica),
+      waiting: demand.waiting(replica.model),
+      keepAliveMs: parts.keepAliveMs(replica),
+    })),
+    demands: demand.list(),
+    runtimes,
+    defaultRuntime,
+    recipes: recipes.recipes,
+    failures: failures.active(),
+    blocks: blocksOf(parts),
+  };
+}
+
+export function gpuStatuses(parts: FleetParts): readonly GpuStatus[] {
+  const all = [...parts.runtimes].flatMap(([runtime, { gpus }]) => gpus.map((gpu) => ({ runtime, gpu })));
+  return all.map(({ runtime, gpu }, number) => {
+    const holder = parts.roster.holder(runtime, gpu.id);
+    const baselineBytes = parts.gpus.baselineBytes(runtime, gpu.id);
+    const known = { runtime, number, gpu, ...(baselineBytes === undefined ? {} : { baselineBytes }) };
+    if (holder !== undefined) return { ...known, status: "held", holder };
+    return { ...known, status: "free", ...parts.gpus.block(runtime, gpu) };
+  });
+}
+
+/** Of GPUs that a replica holds nothing is asked: they are not to be given out anyway. */
+function blocksOf({ runtimes, roster, gpus: book }: FleetParts): ReadonlyMap<string, GpuBlock> {
+  const blocks = new Map<string, GpuBlock>();
+  for (const [runtime, { gpus }] of runtimes) {
+    for (const gpu of gpus) {
+      const block = roster.holder(runtime, gpu.id) === undefined ? book.block(runtime, gpu) : undefined;
+      if (block !== undefined) blocks.set(gpuKey(runtime, gpu.id), block);
+    }
+  }
+  return blocks;
+}

@@ -1,0 +1,95 @@
+// The replicas there are, by name and by model, and what is remembered of those that are gone.
+import { LRUCache } from "lru-cache";
+import type { RuntimeName } from "../../catalog/recipe.ts";
+import type { BackendRef } from "../../runtime/driver.ts";
+import type { Replica } from "../replica.ts";
+
+/** A list asked for before a removal may arrive after it; more than a few of those refs are never in flight. */
+const REMEMBERED = 1000;
+
+/** The roster for those who may only look. */
+export type RosterView = Pick<Roster, "all" | "find" | "holder" | "isBuried" | "ofModel" | "remains" | "remainsOf">;
+
+/** A replica that is gone: enough to find its log. */
+export interface Remains {
+  readonly name: string;
+  readonly model: string;
+  readonly recipeId: string;
+  readonly runtime: RuntimeName;
+  /** Absent: nothing of it ever ran. */
+  readonly ref?: BackendRef;
+}
+
+export class Roster {
+  readonly #byName = new Map<string, Replica>();
+  readonly #byModel = new Map<string, readonly Replica[]>();
+  /** Refs, and when they were buried. */
+  readonly #buried = new LRUCache<string, number>({ max: REMEMBERED });
+  /** By name; the newest first. */
+  readonly #remains = new LRUCache<string, Remains>({ max: REMEMBERED });
+
+  add(replica: Replica): void {
+    if (this.#byName.has(replica.name)) throw new Error(`replica ${replica.name} exists already`);
+    this.#byName.set(replica.name, replica);
+    this.#remains.delete(replica.name);
+    this.#byModel.set(replica.model, [...this.ofModel(replica.model), replica]);
+  }
+
+  bury(replica: Replica, now: number): void {
+    this.#byName.delete(replica.name);
+    const remaining = this.ofModel(replica.model).filter((other) => other !== replica);
+    if (remaining.length === 0) this.#byModel.delete(replica.model);
+    else this.#byModel.set(replica.model, remaining);
+    const { name, model, ref } = replica;
+    const { recipeId, runtime } = replica.identity;
+    if (ref !== undefined) this.#buried.set(ref.id, now);
+    this.#remains.set(name, { name, model, recipeId, runtime, ...(ref === undefined ? {} : { ref }) });
+  }
+
+  /** What is remembered of a replica that is gone and whose name nobody has taken since. */
+  remains(name: string): Remains | undefined {
+    return this.#remains.peek(name);
+  }
+
+  /** The newest first. */
+  remainsOf(model: string): readonly Remains[] {
+    return [...this.#remains.values()].filter((remains) => remains.model === model);
+  }
+
+  forget(name: string): void {
+    this.#remains.delete(name);
+  }
+
+  /** Whether this runtime id belongs to a replica of the roster that was not gone yet at that time, and now is. */
+  isBuried(refId: string, at: number): boolean {
+    const buriedAt = this.#buried.get(refId);
+    return buriedAt !== undefined && at <= buriedAt;
+  }
+
+  find(name: string): Replica | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** The replica that holds a GPU of the runtime. */
+  holder(runtime: RuntimeName, gpu: string): Replica | undefined {
+    return this.all().find(({ identity }) => identity.runtime === runtime && identity.gpus.includes(gpu));
+  }
+
+  all(): readonly Replica[] {
+    return [...this.#byName.values()];
+  }
+
+  ofModel(model: string): readonly Replica[] {
+    return this.#byModel.get(model) ?? NONE;
+  }
+
+  /** The first of NAME-1, NAME-2, … that is not taken. */
+  freeName(recipeId: string): string {
+    for (let ordinal = 1; ; ordinal++) {
+      const name = `${recipeId}-${ordinal}`;
+      if (!this.#byName.has(name)) return name;
+    }
+  }
+}
+
+const NONE: readonly Replica[] = [];
