@@ -1,13 +1,13 @@
-// The composition root: configuration in, a running gateway out. Wiring only; the one place that names concrete drivers.
+// The composition root: configuration in, a running gateway out. Wiring only.
 import { createAdminRoutes } from "./admin/routes.ts";
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
-import type { RuntimeName } from "./catalog/recipe.ts";
 import { examineSurroundings } from "./compose-doctor.ts";
+import { createDrivers, engineKnowledge } from "./compose-runtimes.ts";
 import { catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
 import { controlView, modelDirectory } from "./compose-views.ts";
 import { isLoopback, type Config } from "./config.ts";
 import type { EstimateStore } from "./control/launcher/estimates.ts";
-import { startControlPlane, type ControlPlaneDeps } from "./control/plane.ts";
+import { startControlPlane } from "./control/plane.ts";
 import type { Status } from "./control/operations/status.ts";
 import { createApp } from "./gateway/app.ts";
 import { loopbackHosts } from "./gateway/hosts.ts";
@@ -16,13 +16,8 @@ import { systemClock } from "./lib/clock.ts";
 import { JsonFile } from "./lib/json-file.ts";
 import { runAll } from "./lib/run-all.ts";
 import { systemRandom } from "./lib/random.ts";
-import { DockerDriver } from "./runtime/docker/driver.ts";
-import type { RuntimeDriver } from "./runtime/driver.ts";
 import { lockInstallation, type InstallationLock } from "./runtime/installation-lock.ts";
-import { ProcessDriver } from "./runtime/process/driver.ts";
-import { classifyFailure } from "./runtime/failure.ts";
-import { parseProgress } from "./runtime/progress.ts";
-import { awaitReady, createReadinessProbe, type ReadinessProbe } from "./runtime/readiness.ts";
+import { createReadinessProbe } from "./runtime/readiness.ts";
 import { EventLog } from "./telemetry/events.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -38,7 +33,6 @@ export interface System {
 }
 
 const clock = systemClock;
-const READINESS_EVERY_MS = 200;
 /** For the last words to those whose requests are cut. */
 const LAST_WORDS_MS = 1_000;
 
@@ -127,59 +121,6 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
   let stopped: Promise<void> | undefined;
   const { status, surveyed } = control;
   return { url: port.url, catalog, status, surveyed, stop: () => (stopped ??= stop()) };
-}
-
-/** The runtimes that recipes need, and local processes always: replicas that run there are adopted even without a recipe. */
-function createDrivers(config: Config, catalog: Catalog, logger: Logger): ReadonlyMap<RuntimeName, RuntimeDriver> {
-  const { installation, docker, logDir } = config;
-  const drivers = new Map<RuntimeName, RuntimeDriver>();
-  const wanted = new Set(catalog.recipes.map((recipe) => recipe.runtime ?? config.runtime));
-  if (wanted.has("docker")) {
-    const { socket: socketPath, network, publish, gpuAccess, cache, binds, hostPorts, sysRoot, devRoot } = docker;
-    const devices = { sysRoot, devRoot };
-    const onNetwork = network === undefined ? {} : { network };
-    drivers.set(
-      "docker",
-      new DockerDriver({
-        installation,
-        socketPath,
-        ...onNetwork,
-        publish,
-        devices,
-        gpuAccess,
-        cache,
-        binds,
-        hostPorts,
-        logDir,
-        pullSilenceMs: docker.pullSilence,
-        clock,
-        logger,
-      }),
-    );
-  }
-  const baseEnv = config.processEnvironment;
-  const gpus = config.process.gpus.map(({ id, product, memory }) => ({
-    id,
-    product,
-    memoryBytes: memory,
-    vendor: "none" as const,
-  }));
-  // Last, since it is at work from here on, and Docker's settings may be refused.
-  drivers.set("process", new ProcessDriver({ installation, logDir, gpus, baseEnv, clock, logger }));
-  return drivers;
-}
-
-/** What only the runtime layer knows of engines: whether one answers, and what its log lines mean. */
-function engineKnowledge(probe: ReadinessProbe): ControlPlaneDeps["engines"] {
-  return {
-    awaitReady: (address, readiness, signal) =>
-      awaitReady(probe, { address, readiness }, { everyMs: READINESS_EVERY_MS, clock }, signal),
-    answers: async (address, readiness, signal) => (await probe.isReady(address, readiness, signal)).ready,
-    generates: (address, model, signal) => probe.generates(address, model, signal),
-    loadOf: (address, signal) => probe.load(address, signal),
-    parseProgress,
-    diagnose: classifyFailure,
-  };
 }
 
 /** What is learned of starts: a cache, which may be deleted. */
