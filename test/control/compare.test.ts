@@ -3,21 +3,7 @@ import { LABELS, LABEL_SCHEMA } from "../../src/catalog/launch-spec.ts";
 import { compare, identityOf } from "../../src/control/compare.ts";
 import { Replica } from "../../src/control/replica.ts";
 import type { ObservedReplica } from "../../src/runtime/driver.ts";
-
-const IDENTITY = {
-  name: "a-1",
-  model: "a",
-  recipeId: "a",
-  recipeHash: "h",
-  profileId: "0_gpu",
-  runtime: "docker",
-  gpus: [],
-  adopted: false,
-} as const;
-
-function makeReplica(state: "pending" | "loading" = "loading"): Replica {
-  return new Replica(IDENTITY, { recipe: undefined, profile: undefined }, { state, reason: "", now: 0, wallNow: 0 });
-}
+import { IDENTITY, makeReplica } from "../support/make-replica.ts";
 
 describe("comparing the fleet with what runs", () => {
   const labels = {

@@ -1,21 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Replica, type ReplicaState } from "../../src/control/replica.ts";
-
-const IDENTITY = {
-  name: "a-1",
-  model: "a",
-  recipeId: "a",
-  recipeHash: "h",
-  profileId: "0_gpu",
-  runtime: "docker",
-  gpus: [],
-  adopted: false,
-} as const;
-
-function makeReplica(state: "pending" | "loading" = "loading"): Replica {
-  return new Replica(IDENTITY, { recipe: undefined, profile: undefined }, { state, reason: "", now: 0, wallNow: 0 });
-}
+import type { ReplicaState } from "../../src/control/replica.ts";
+import { makeReplica } from "../support/make-replica.ts";
 
 describe("a replica's states", () => {
   const STATES: readonly ReplicaState[] = [

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { GpuBook, type GpuChange } from "../../../src/control/fleet/gpus.ts";
-import { Replica } from "../../../src/control/replica.ts";
+import type { Replica } from "../../../src/control/replica.ts";
 import type { Gpu } from "../../../src/runtime/driver.ts";
+import { makeReplica } from "../../support/make-replica.ts";
 
 const GIB = 2 ** 30;
 const ID = "0000:c1:00.0";
@@ -12,18 +13,7 @@ function gpu(usedGib: number | undefined, more: Partial<Gpu> = {}): Gpu {
 }
 
 function leaver(options: { readonly isTaken?: boolean } = {}): Replica {
-  const identity = {
-    name: "qwen-1",
-    model: "qwen",
-    recipeId: "qwen",
-    recipeHash: "h",
-    profileId: "1_gpu",
-    runtime: "docker" as const,
-    gpus: [ID],
-    adopted: false,
-  };
-  const entry = { state: "pending", reason: "", now: 0, wallNow: 0 } as const;
-  const replica = new Replica(identity, { recipe: undefined, profile: undefined }, entry);
+  const replica = makeReplica("pending", { name: "qwen-1", gpus: [ID] });
   if (options.isTaken) replica.failureCause = "gpu_taken";
   return replica;
 }
