@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LABELS, LABEL_SCHEMA } from "../../src/catalog/launch-spec.ts";
 import { compare, identityOf } from "../../src/control/compare.ts";
-import { Replica } from "../../src/control/replica.ts";
+import type { Replica } from "../../src/control/replica.ts";
 import type { ObservedReplica } from "../../src/runtime/driver.ts";
 import { IDENTITY, makeReplica } from "../support/make-replica.ts";
 
