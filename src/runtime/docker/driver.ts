@@ -14,13 +14,13 @@ import { watchContainers } from "./events.ts";
 import { examineDocker } from "./examine.ts";
 import type { GpuAccessSetting } from "./gpu-access.ts";
 import { parsePortRange } from "./host-ports.ts";
-import { ContainerLaunch } from "./launch.ts";
 import { ReplicaLogs } from "./logs.ts";
 import { DEFAULT_NETWORK, Network } from "./network.ts";
 import { toObserved } from "./observe.ts";
 import { PerConnection } from "./per-connection.ts";
 import { Images } from "./pull.ts";
 import { findSelf } from "./self.ts";
+import { ReplicaStarter } from "./start.ts";
 import { readStats } from "./stats.ts";
 import type {
   BackendRef,
@@ -79,7 +79,7 @@ export class DockerDriver implements RuntimeDriver {
   readonly #engine: PerConnection<EngineInfo>;
   readonly #network: Network;
   readonly #images: Images;
-  readonly #launch: ContainerLaunch;
+  readonly #starter: ReplicaStarter;
   readonly #logs: ReplicaLogs;
   readonly #closing = new AbortController();
   readonly #tools: SmiTools;
@@ -110,7 +110,7 @@ export class DockerDriver implements RuntimeDriver {
     this.#network = network;
     this.#images = images;
     this.#logs = new ReplicaLogs({ ...options, client, containers });
-    this.#launch = new ContainerLaunch({ ...shared, engine, self, network, images, clock });
+    this.#starter = new ReplicaStarter({ ...shared, engine, self, network, images, clock });
   }
 
   ping(signal: AbortSignal): Promise<void> {
@@ -132,7 +132,7 @@ export class DockerDriver implements RuntimeDriver {
 
   async start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
     signal.throwIfAborted();
-    const ref = await this.#launch.start(spec, observe, signal);
+    const ref = await this.#starter.start(spec, observe, signal);
     this.#logs.started(ref, spec.replica);
     return ref;
   }

@@ -1,161 +1,87 @@
-// Starting one container so that a name never runs twice and a failed start leaves nothing, also when answers get lost.
-import type { ContainerCreateOptions } from "dockerode";
-import { LABELS } from "../../catalog/launch-spec.ts";
-import { AimError, messageOf } from "../../errors.ts";
-import { sleep, type Clock } from "../../lib/clock.ts";
+// The driver's `start`, in its order: the GPUs (devices), the image (pull), the network or the port of the host (network,
+// host-ports), then the container: what it is made of (create), and its start (container-start).
+import type { LaunchSpec } from "../../catalog/launch-spec.ts";
+import { AimError } from "../../errors.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { BackendRef, PullProgress, StartPhase } from "../driver.ts";
+import type { DeviceRoots } from "../gpus/discover.ts";
+import type { SmiTools } from "../gpus/smi.ts";
 import type { Claims } from "./claims.ts";
 import type { Containers } from "./containers.ts";
-import { isAnswerLost, statusOf } from "./errors.ts";
-import type { Inspected } from "./observe.ts";
-import type { BackendRef, StartPhase } from "../driver.ts";
+import { ContainerStarter } from "./container-start.ts";
+import { createBody, imageOf, type CreateContext, type Findings } from "./create.ts";
+import { accessTo } from "./devices.ts";
+import type { EngineInfo } from "./engine-info.ts";
+import type { GpuAccessSetting } from "./gpu-access.ts";
+import { HostPorts, type PortRange } from "./host-ports.ts";
+import type { Network } from "./network.ts";
+import type { PerConnection } from "./per-connection.ts";
+import type { Images } from "./pull.ts";
+import type { Self } from "./self.ts";
 
-const MAX_TRIES = 5;
-const FIRST_PAUSE_MS = 50;
-/** What the container's init process searches when the image says nothing. */
-const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/**
- * Where to look for the server of a replica that had ended before it could be looked at: nothing can listen on port 0, so
- * nobody else's server is taken for it, and its exit is seen with the next list.
- */
-const NOWHERE = new URL("http://127.0.0.1:0");
-
-/** A container to be: its name is the lock against a second one. */
-export interface Plan {
-  readonly name: string;
-  readonly body: ContainerCreateOptions;
-  readonly gpus: readonly string[];
+export interface StartDeps {
+  readonly context: CreateContext;
+  readonly devices: DeviceRoots;
+  readonly tools: SmiTools;
+  readonly gpuAccess: GpuAccessSetting;
+  readonly hostPorts: PortRange;
+  readonly containers: Containers;
+  readonly claims: Claims;
+  readonly engine: PerConnection<EngineInfo>;
+  readonly self: PerConnection<Self | undefined>;
+  readonly network: Network;
+  readonly images: Images;
+  readonly clock: Clock;
 }
 
 type Observe = (phase: StartPhase) => void;
 
-export class Starter {
-  readonly #containers: Containers;
-  readonly #claims: Claims;
-  readonly #clock: Clock;
-  /** The last start of each name: starts of one name take turns, so that the second finds what the first has made. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+/** Finds out what a replica needs, and lets its container be started. */
+export class ReplicaStarter {
+  readonly #deps: StartDeps;
+  readonly #hostPorts: HostPorts;
+  readonly #container: ContainerStarter;
 
-  constructor(containers: Containers, claims: Claims, clock: Clock) {
-    this.#containers = containers;
-    this.#claims = claims;
-    this.#clock = clock;
+  constructor(deps: StartDeps) {
+    this.#deps = deps;
+    this.#hostPorts = new HostPorts(deps.hostPorts, deps.containers);
+    this.#container = new ContainerStarter(deps.containers, deps.claims, deps.clock);
   }
 
-  /** Resolves when it runs, by this start or an earlier one of the same recipe. */
-  async start(plan: Plan, observe: Observe, signal: AbortSignal): Promise<BackendRef> {
-    const before = this.#turns.get(plan.name);
-    const mine = Promise.allSettled([before]).then(() => this.#startNow(plan, observe, signal));
-    this.#turns.set(plan.name, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#turns.get(plan.name) === mine) this.#turns.delete(plan.name);
-    }
+  /** As `RuntimeDriver.start`. What can be refused without waiting for an image is refused before. */
+  async start(spec: LaunchSpec, observe: Observe, signal: AbortSignal): Promise<BackendRef> {
+    const image = imageOf(spec);
+    const { devices: roots, tools, gpuAccess: setting, engine, images, network } = this.#deps;
+    if (spec.network === "host") await this.#requireHostNetwork(spec, signal);
+    const access = await accessTo(spec.gpus, { roots, tools, setting, engine: () => engine.get(signal) });
+    const onPull = (progress: PullProgress) => observe({ kind: "pulling", ...progress });
+    const { id: imageId } = await images.ensure(image, spec.pull, onPull, signal);
+    const run = (found: Findings) => this.#run(spec, found, observe, signal);
+    if (spec.network === "host")
+      return this.#hostPorts.withPort(signal, (hostPort) => run({ access, imageId, hostPort }));
+    await network.ensure(signal);
+    return run({ access, imageId });
   }
 
-  async #startNow(plan: Plan, observe: Observe, signal: AbortSignal): Promise<BackendRef> {
-    signal.throwIfAborted();
-    observe({ kind: "creating" });
-    const made = await this.#make(plan, signal);
-    if (made.kind === "running") return announce(made.replica, observe);
-    try {
-      await this.#requireProgram(made.id, plan, signal);
-      // Last, so that no time passes between the look and the start.
-      await this.#claims.settle(made.id, plan.gpus, signal);
-      await this.#containers.start(made.id, signal);
-      const started = await this.#containers.inspect(made.id, signal);
-      if (started === undefined)
-        throw new AimError("runtime_failed", `container ${plan.name} was removed while it was started`);
-      const ref = announce(started, observe);
-      signal.throwIfAborted();
-      return ref;
-    } catch (error) {
-      throw await this.#discard(made.id, plan.name, error);
-    }
+  #run(spec: LaunchSpec, found: Findings, observe: Observe, signal: AbortSignal): Promise<BackendRef> {
+    const { context } = this.#deps;
+    const name = `${context.installation}-${spec.replica}`;
+    return this.#container.start({ name, body: createBody(spec, context, found), gpus: spec.gpus }, observe, signal);
   }
 
-  /** Makes the container, or finds the one that runs already. Remains of an earlier start give way. */
-  async #make(plan: Plan, signal: AbortSignal): Promise<Made> {
-    let pauseMs = FIRST_PAUSE_MS;
-    for (let tries = 1; ; tries++) {
-      signal.throwIfAborted();
-      try {
-        // Not abortable: a request taken back half-way may still be carried out. Its answer is awaited instead, and undone.
-        return { kind: "created", id: await this.#containers.create(plan.name, plan.body, patient()) };
-      } catch (error) {
-        if (statusOf(error) !== 409 && !isAnswerLost(error)) throw error;
-        const inTheWay = await this.#containers.inspect(plan.name, patient());
-        if (inTheWay !== undefined && isRunningFor(plan, inTheWay)) return { kind: "running", replica: inTheWay };
-        if (inTheWay !== undefined) await this.#containers.remove(inTheWay.ref.id, patient());
-        if (tries === MAX_TRIES) throw error;
-      }
-      await sleep(this.#clock, pauseMs, signal);
-      pauseMs *= 2;
-    }
-  }
-
-  /**
-   * With an init process of Docker's as PID 1 a missing program is no failed start but an exit a moment later, so it is
-   * looked for beforehand.
-   */
-  async #requireProgram(id: string, plan: Plan, signal: AbortSignal): Promise<void> {
-    const program = plan.body.Entrypoint?.[0] ?? "";
-    const created = await this.#containers.inspect(id, signal);
-    const path = created?.env.find((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? DEFAULT_PATH;
-    // One with a slash is taken as it is, and relative to a folder of the image's that we do not know.
-    if (program.includes("/") && !program.startsWith("/")) return;
-    const places = program.startsWith("/") ? [program] : path.split(":").map((folder) => `${folder}/${program}`);
-    for (const place of places) if (await this.#containers.hasFile(id, place, signal)) return;
+  /** A replica there listens on the host's loopback, which has to be the gateway's, too. */
+  async #requireHostNetwork({ replica }: LaunchSpec, signal: AbortSignal): Promise<void> {
+    const { context, self } = this.#deps;
+    const home = await self.get(signal);
+    const isElsewhere = home !== undefined && home.networkMode !== "host";
+    if (!context.publish && !isElsewhere) return;
     throw new AimError(
       "runtime_failed",
-      `there is no program ${program} in image ${plan.body.Image} (looked for ${places.join(", ")}); correct the recipe's image or command`,
-      { data: { failure: "bad_argument" } },
+      `replica ${replica} is to use the host's network, where this gateway cannot reach it: ${
+        isElsewhere
+          ? "the gateway's container has a network of its own; run it with --network host"
+          : "docker.publish is for machines on which containers have another host"
+      }, or take "network: host" out of the recipe`,
     );
   }
-
-  /** The error to reject with, once the container is gone: also when the caller has lost interest. */
-  async #discard(id: string, name: string, error: unknown): Promise<unknown> {
-    try {
-      await this.#containers.remove(id, patient());
-      return error;
-    } catch (failure) {
-      return new AimError(
-        "runtime_failed",
-        `${messageOf(error)}; and container ${name} is left behind: ${messageOf(failure)}; remove it with "docker rm -f ${name}"`,
-        { cause: error },
-      );
-    }
-  }
-}
-
-type Made =
-  | { readonly kind: "created"; readonly id: string }
-  | { readonly kind: "running"; readonly replica: Inspected };
-
-/** For what has to be finished even if nobody waits for it; everything is bounded by its own deadline. */
-function patient(): AbortSignal {
-  return new AbortController().signal;
-}
-
-function announce(replica: Inspected, observe: Observe): BackendRef {
-  observe({ kind: "started", ref: replica.ref, address: replica.address ?? NOWHERE });
-  return replica.ref;
-}
-
-/** False for remains that may be removed; throws where something is in the way that may not. */
-function isRunningFor(plan: Plan, found: Inspected): boolean {
-  const wanted = plan.body.Labels ?? {};
-  const isOurs = found.labels[LABELS.installation] === wanted[LABELS.installation];
-  if (!isOurs) throw inTheWay(plan, "was not made by this installation; rename or remove it");
-  if (found.state === "created" || found.state === "exited") return false;
-  if (found.state === "unresponsive") throw inTheWay(plan, `is paused; "docker unpause ${plan.name}" or stop it`);
-  if (found.labels[LABELS.recipeHash] !== wanted[LABELS.recipeHash])
-    throw inTheWay(plan, "runs from another version of its recipe; stop it first");
-  if (found.labels[LABELS.gpus] !== wanted[LABELS.gpus])
-    throw inTheWay(plan, `runs on other GPUs (${found.labels[LABELS.gpus]}); stop it first`);
-  return true;
-}
-
-function inTheWay(plan: Plan, why: string): AimError {
-  return new AimError("runtime_failed", `a container named ${plan.name} is in the way: it ${why}`);
 }
