@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { ReplicaFailure } from "./fleet/failures.ts";
 import type { GpuChange } from "./fleet/gpus.ts";
 import type { Replica, ReplicaState } from "./replica.ts";
 
@@ -36,18 +37,13 @@ export class Journal {
     if (state === "gone") this.#metrics.reaps.inc({ model, reason: replica.stopCause ?? "failed" });
   }
 
-  failed(
-    replica: Replica,
-    failure: {
-      readonly cause: string;
-      readonly message: string;
-      readonly advice: string;
-      readonly lastLines: readonly string[];
-    },
-  ): void {
+  failed(replica: Replica, failure: ReplicaFailure): void {
     const { name, model } = replica;
-    const { cause, advice, lastLines } = failure;
-    this.#logger.error({ replica: name, model, cause, advice, lastLines }, "replica failed");
+    const { cause, advice, lastLines, counts } = failure;
+    const fields = { replica: name, model, cause, advice, lastLines };
+    // Where nobody is at fault nobody has to be woken.
+    if (counts) this.#logger.error(fields, "replica failed");
+    else this.#logger.warn(fields, "replica failed");
     this.#publish(replica, "replica:failed:cause", `${name}: ${failure.message}. ${advice}`);
     if (replica.readyAt === undefined) this.#metrics.starts.inc({ model, outcome: cause });
   }
