@@ -2,13 +2,11 @@
 import { LABELS } from "../../catalog/launch-spec.ts";
 import { AimError } from "../../errors.ts";
 import { sleep, type Clock } from "../../lib/clock.ts";
-import type { Containers, Listed } from "./containers.ts";
+import { isMeantToRun, type Containers, type Listed } from "./containers.ts";
 import { DOCKER_LABELS } from "./labels.ts";
 
 const LOOK_EVERY_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
-/** A container that was not started for so long is left over from a gateway that is gone. */
-const FORGOTTEN_MS = 300_000;
 const NOT_ENDED = ["created", "running", "paused", "restarting"];
 
 export interface ClaimsOptions {
@@ -87,9 +85,7 @@ export function judge(claim: Claim, others: readonly Listed[], now: number): Ver
   // One installation has one gateway, which starts nothing on a GPU twice at once.
   const remains = rivals.find(({ labels }) => labels[LABELS.installation] === claim.installation);
   if (remains !== undefined) return { kind: "remains", by: remains };
-  const created = rivals
-    .filter(({ createdAt }) => now - createdAt < FORGOTTEN_MS)
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const created = rivals.filter((one) => isMeantToRun(one, now)).sort((a, b) => (a.id < b.id ? -1 : 1));
   const [first] = created;
   if (first === undefined) return { kind: "clear" };
   return { kind: first.id < claim.id ? "taken" : "contested", by: first };

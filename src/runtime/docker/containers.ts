@@ -21,6 +21,14 @@ export interface Listed {
   readonly createdAt: number;
 }
 
+/** A container that was not started for so long is left over from a gateway that is gone. */
+const FORGOTTEN_MS = 300_000;
+
+/** Whether it is to become a running one, or is one. `now` is the time of day, in ms since the Unix epoch. */
+export function isMeantToRun({ state, createdAt }: Listed, now: number): boolean {
+  return state !== "created" || now - createdAt < FORGOTTEN_MS;
+}
+
 /** As `docker ps --filter` takes them: of one key any, of all keys each. */
 export interface Filters {
   readonly label: string[];

@@ -2,7 +2,8 @@
 import { once } from "node:events";
 import { createServer, type ListenOptions, type Server } from "node:net";
 import { AimError, codeOf } from "../../errors.ts";
-import type { Containers } from "./containers.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { isMeantToRun, type Containers } from "./containers.ts";
 import { DOCKER_LABELS } from "./labels.ts";
 
 export interface PortRange {
@@ -24,11 +25,13 @@ export function parsePortRange(text: string): PortRange {
 export class HostPorts {
   readonly #range: PortRange;
   readonly #containers: Pick<Containers, "list">;
+  readonly #clock: Clock;
   #next: number;
 
-  constructor(range: PortRange, containers: Pick<Containers, "list">) {
+  constructor(range: PortRange, containers: Pick<Containers, "list">, clock: Clock) {
     this.#range = range;
     this.#containers = containers;
+    this.#clock = clock;
     this.#next = range.first;
   }
 
@@ -58,7 +61,8 @@ export class HostPorts {
       label: [`${DOCKER_LABELS.port}=${port}`],
       status: ["created", "running", "paused", "restarting"],
     };
-    return (await this.#containers.list(`list the containers at port ${port}`, filters, signal)).length > 0;
+    const found = await this.#containers.list(`list the containers at port ${port}`, filters, signal);
+    return found.some((one) => isMeantToRun(one, this.#clock.wallNow()));
   }
 }
 

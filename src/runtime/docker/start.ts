@@ -44,7 +44,7 @@ export class ReplicaStarter {
 
   constructor(deps: StartDeps) {
     this.#deps = deps;
-    this.#hostPorts = new HostPorts(deps.hostPorts, deps.containers);
+    this.#hostPorts = new HostPorts(deps.hostPorts, deps.containers, deps.clock);
     this.#container = new ContainerStarter(deps.containers, deps.claims, deps.clock);
   }
 

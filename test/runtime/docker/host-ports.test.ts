@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import type { Containers } from "../../../src/runtime/docker/containers.ts";
 import { HostPorts, parsePortRange } from "../../../src/runtime/docker/host-ports.ts";
+import { FakeClock } from "../../support/clock.ts";
 import { DOCKER_LABELS } from "../../../src/runtime/docker/labels.ts";
 
 const never = new AbortController().signal;
@@ -25,7 +26,7 @@ describe("HostPorts", () => {
       taken
         .filter((port) => label.includes(`${DOCKER_LABELS.port}=${port}`))
         .map((port) => ({ id: `${port}`, name: `${port}`, labels: {}, state: "running", createdAt: 0 }));
-    return new HostPorts(range, { list });
+    return new HostPorts(range, { list }, new FakeClock());
   }
   const same = (port: number) => Promise.resolve(port);
 
@@ -34,6 +35,16 @@ describe("HostPorts", () => {
     const given = [];
     for (let turn = 0; turn < 3; turn++) given.push(await ports.withPort(never, same));
     expect(given).toEqual([28_000, 28_002, 28_000]);
+  });
+
+  it("gives that of a container again which was made long ago and never started", async () => {
+    const clock = new FakeClock();
+    const left = { id: "x", name: "x", labels: {}, state: "created" };
+    const made = (agoMs: number) => [{ ...left, createdAt: clock.wallNow() - agoMs }];
+    const range = { first: 28_004, last: 28_004 };
+    const beside = (agoMs: number) => new HostPorts(range, { list: async () => made(agoMs) }, clock);
+    await expect(beside(299_000).withPort(never, same)).rejects.toThrow("is in use");
+    expect(await beside(301_000).withPort(never, same)).toBe(28_004);
   });
 
   it("gives none twice during a start, by whichever gateway, and gives it again once that has failed", async () => {
