@@ -7,7 +7,7 @@ import { Ledger, offersOf } from "./planner/ledger.ts";
 import type { LaunchOrder } from "./fleet/orders.ts";
 import { toDemand } from "./fleet/orders.ts";
 import { plan, type Action, type Plan } from "./planner.ts";
-import type { Demand, FleetSnapshot, ReplicaSnapshot } from "./snapshot.ts";
+import { isLive, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
 export interface Explanation {
   readonly model: string;
@@ -33,7 +33,8 @@ const ID = "explain";
 export function explain(snapshot: FleetSnapshot, now: number, order: LaunchOrder): Explanation {
   const demand = demandOf(order, now);
   const model = order.request.model;
-  const serving = demand.kind === "requests" ? snapshot.replicas.find((one) => servesRequests(one, model)) : undefined;
+  const serving =
+    demand.kind === "requests" ? snapshot.replicas.find((one) => one.model === model && isLive(one)) : undefined;
   if (serving !== undefined) return serves(serving, `${serving.name} is ${serving.state}`);
   const decided = plan({ ...snapshot, demands: [...snapshot.demands, demand] }, now);
   const action = decided.actions.find((one) => one.kind !== "stop" && one.demand?.id === ID);
@@ -62,12 +63,6 @@ function demandOf(order: LaunchOrder, since: number): Demand {
     return { id: ID, kind: "requests", request, since, waiting: 1 };
   }
   return toDemand(ID, order, since);
-}
-
-function servesRequests({ model, state, responsive }: ReplicaSnapshot, wanted: string): boolean {
-  return (
-    model === wanted && (state === "ready" ? responsive : ["pending", "pulling", "starting", "loading"].includes(state))
-  );
 }
 
 function serves(replica: ReplicaSnapshot, summary: string): Explanation {

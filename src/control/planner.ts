@@ -7,9 +7,10 @@ import { refusal } from "./fleet/failures.ts";
 import { Ledger, offersOf, unusableFor, type Placement } from "./planner/ledger.ts";
 import { answerOrder } from "./planner/order-answer.ts";
 import type { Place } from "./planner/placement.ts";
-import { isLeaving, isStarting, type StopCause } from "./replica.ts";
+import { isLeaving, type StopCause } from "./replica.ts";
 import { isIdle, makeRoom, reasonToStop, type Room } from "./planner/room.ts";
-import { gpuKey, runtimeOf, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
+import { gpuKey } from "./fleet/gpus.ts";
+import { isLive, runtimeOf, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
 export type Action =
   | {
@@ -289,9 +290,4 @@ class Draft {
     if (this.#starting.has(model)) return true;
     return this.#snapshot.replicas.some((replica) => replica.model === model && isLive(replica));
   }
-}
-
-/** Serves, or will. */
-function isLive({ state, responsive }: ReplicaSnapshot): boolean {
-  return isStarting(state) || (state === "ready" && responsive);
 }

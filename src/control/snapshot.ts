@@ -4,7 +4,7 @@ import type { SelectRequest } from "../catalog/select.ts";
 import type { Gpu } from "../runtime/driver.ts";
 import type { StartFailure } from "./fleet/failures.ts";
 import type { GpuBlock } from "./fleet/gpus.ts";
-import type { Replica, ReplicaState } from "./replica.ts";
+import { isStarting, type Replica, type ReplicaState } from "./replica.ts";
 import type { Wish } from "./fleet/wish.ts";
 
 export interface FleetSnapshot {
@@ -94,7 +94,7 @@ export interface RecipeBook {
   recipe(id: string): Recipe | undefined;
 }
 
-/** Names a GPU among those of all runtimes. */
-export function gpuKey(runtime: RuntimeName, gpu: string): string {
-  return `${runtime}/${gpu}`;
+/** Serves, or will. */
+export function isLive({ state, responsive }: ReplicaSnapshot): boolean {
+  return isStarting(state) || (state === "ready" && responsive);
 }

@@ -3,10 +3,10 @@ import type { RuntimeName } from "../../catalog/recipe.ts";
 import type { Gpu } from "../../runtime/driver.ts";
 import type { DemandBook } from "./demand.ts";
 import type { Failures } from "./failures.ts";
-import type { GpuBlock, GpuBook } from "./gpus.ts";
+import { gpuKey, type GpuBlock, type GpuBook } from "./gpus.ts";
 import type { Replica } from "../replica.ts";
 import type { Roster } from "./roster.ts";
-import { gpuKey, snapshotOf, type FleetSnapshot, type RecipeBook, type RuntimeSnapshot } from "../snapshot.ts";
+import { snapshotOf, type FleetSnapshot, type RecipeBook, type RuntimeSnapshot } from "../snapshot.ts";
 
 /** What the fleet is made of. */
 export interface FleetParts {

@@ -84,7 +84,7 @@ export class GpuBook {
 
   /** Why it cannot be given out although nobody of ours holds it; undefined when it can. */
   block(runtime: RuntimeName, gpu: Gpu): GpuBlock | undefined {
-    const memory = this.#memories.get(key(runtime, gpu.id)) ?? {};
+    const memory = this.#memories.get(gpuKey(runtime, gpu.id)) ?? {};
     if (gpu.unusable !== undefined) return { status: "unusable", reason: gpu.unusable };
     if (memory.quarantined !== undefined) return { status: "quarantined", reason: memory.quarantined };
     if (memory.released !== undefined) {
@@ -101,17 +101,19 @@ export class GpuBook {
 
   /** Whether one of the runtime's GPUs was given back and has not been seen free yet. */
   isRecovering(runtime: RuntimeName): boolean {
-    return [...this.#memories].some(([id, { released }]) => id.startsWith(key(runtime, "")) && released !== undefined);
+    return [...this.#memories].some(
+      ([id, { released }]) => id.startsWith(gpuKey(runtime, "")) && released !== undefined,
+    );
   }
 
   /** An operator's word: what is in use on it now is its usual amount. */
   forgive(runtime: RuntimeName, gpu: Gpu): void {
     const { usedBytes } = gpu;
-    this.#memories.set(key(runtime, gpu.id), usedBytes === undefined ? {} : { baselineBytes: usedBytes });
+    this.#memories.set(gpuKey(runtime, gpu.id), usedBytes === undefined ? {} : { baselineBytes: usedBytes });
   }
 
   baselineBytes(runtime: RuntimeName, gpu: string): number | undefined {
-    return this.#memories.get(key(runtime, gpu))?.baselineBytes;
+    return this.#memories.get(gpuKey(runtime, gpu))?.baselineBytes;
   }
 
   #read(gpu: Gpu, memory: Memory, askedAt: number): GpuChange | undefined {
@@ -136,7 +138,7 @@ export class GpuBook {
 
   /** Those that are not listed any more are not waited for without end. */
   #missVanished(runtime: RuntimeName, listed: ReadonlySet<string>, now: number): readonly GpuChange[] {
-    const prefix = key(runtime, "");
+    const prefix = gpuKey(runtime, "");
     return [...this.#memories].flatMap(([id, memory]) => {
       const gpu = id.slice(prefix.length);
       if (!id.startsWith(prefix) || listed.has(gpu)) return [];
@@ -155,7 +157,7 @@ export class GpuBook {
   }
 
   #memory(runtime: RuntimeName, gpu: string): Memory {
-    const id = key(runtime, gpu);
+    const id = gpuKey(runtime, gpu);
     const known = this.#memories.get(id);
     if (known !== undefined) return known;
     const fresh: Memory = {};
@@ -171,6 +173,7 @@ function isQuiet({ usedBytes, memoryBytes }: Gpu, { baselineBytes }: Memory): bo
   return usedBytes <= baselineBytes + Math.max(GIB, memoryBytes * 0.02);
 }
 
-function key(runtime: RuntimeName, gpu: string): string {
+/** Names a GPU among those of all runtimes. */
+export function gpuKey(runtime: RuntimeName, gpu: string): string {
   return `${runtime}/${gpu}`;
 }

@@ -2,10 +2,10 @@
 import type { Profile, Recipe, RuntimeName } from "../../catalog/recipe.ts";
 import { likenessOf, matchesHardware, type RuntimeOffer } from "../../catalog/select.ts";
 import type { Gpu } from "../../runtime/driver.ts";
-import type { GpuBlock } from "../fleet/gpus.ts";
+import { gpuKey, type GpuBlock } from "../fleet/gpus.ts";
 import { place, type Place } from "./placement.ts";
 import { isLeaving } from "../replica.ts";
-import { gpuKey, type FleetSnapshot, type ReplicaSnapshot } from "../snapshot.ts";
+import type { FleetSnapshot, ReplicaSnapshot } from "../snapshot.ts";
 
 /** What is to be placed. */
 export interface Placement {

@@ -4,27 +4,19 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { type AimError, isAimError } from "../../../src/errors.ts";
+import type { AimError } from "../../../src/errors.ts";
 import { LIMITS } from "../../../src/runtime/docker/client.ts";
 import { DockerDriver } from "../../../src/runtime/docker/driver.ts";
 import { silentLogger } from "../../../src/telemetry/logger.ts";
 import { startChaosSocket, type ChaosSocket } from "../../support/chaos-socket.ts";
 import { FakeClock } from "../../support/clock.ts";
+import { failureOf } from "../../support/failure-of.ts";
 import { describeWithDocker, makeDockerRig, SOCKET, type DockerRig } from "../../support/docker.ts";
 import { until } from "../../support/until.ts";
 
 const never = new AbortController().signal;
 const CREATE = /^POST \S*\/containers\/create/;
 const START = /^POST \S*\/containers\/\w+\/start/;
-
-async function failureOf(work: Promise<unknown>): Promise<AimError> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (isAimError(error)) return error;
-  throw new Error("it did not fail with an AimError", { cause: error });
-}
 
 describeWithDocker("the docker driver on a bad connection", () => {
   let rig: DockerRig;

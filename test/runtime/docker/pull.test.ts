@@ -1,27 +1,17 @@
 // Pulls, with answers of Docker's made up where a registry cannot be made to give them.
 import { afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
-import type { AimError } from "../../../src/errors.ts";
-import { isAimError } from "../../../src/errors.ts";
 import { LIMITS } from "../../../src/runtime/docker/client.ts";
 import type { DockerDriver } from "../../../src/runtime/docker/driver.ts";
 import type { PullProgress, StartPhase } from "../../../src/runtime/driver.ts";
 import { startChaosSocket, type ChaosSocket } from "../../support/chaos-socket.ts";
 import { FakeClock } from "../../support/clock.ts";
+import { failureOf } from "../../support/failure-of.ts";
 import { describeWithDocker, makeDockerRig, SOCKET, type DockerRig } from "../../support/docker.ts";
 import { until } from "../../support/until.ts";
 
 const never = new AbortController().signal;
 const PULL = /^POST \S*\/images\/create/;
 const MISSING = "aim-engine-nowhere:test";
-
-async function failureOf(work: Promise<unknown>): Promise<AimError> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (isAimError(error)) return error;
-  throw new Error("it did not fail with an AimError", { cause: error });
-}
 
 function lines(...values: readonly object[]): string {
   return values.map((value) => `${JSON.stringify(value)}\n`).join("");

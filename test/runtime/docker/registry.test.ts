@@ -7,9 +7,10 @@ import { join } from "node:path";
 import type Docker from "dockerode";
 import { pack } from "tar-stream";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
-import { type AimError, isAimError } from "../../../src/errors.ts";
+import type { AimError } from "../../../src/errors.ts";
 import type { DockerDriver, DockerDriverOptions } from "../../../src/runtime/docker/driver.ts";
 import type { PullProgress } from "../../../src/runtime/driver.ts";
+import { failureOf } from "../../support/failure-of.ts";
 import { describeWithDocker, makeDockerRig, type DockerRig } from "../../support/docker.ts";
 import { privateDockerdProblem, startPrivateDockerd } from "../../support/private-dockerd.ts";
 import {
@@ -65,15 +66,6 @@ describeWithDocker("a pull from a registry", () => {
     const driver = rig.makeDriver({ pullSilenceMs: SHORT_SILENCE_MS, ...options });
     drivers.push(driver);
     return driver;
-  }
-
-  async function failureOf(work: Promise<unknown>): Promise<AimError> {
-    const error: unknown = await work.then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    if (isAimError(error)) return error;
-    throw new Error("it did not fail with an AimError", { cause: error });
   }
 
   /** Of a pull, within seconds. */
