@@ -1,4 +1,5 @@
 // The configuration in the shapes that the parts ask for.
+import { totalmem } from "node:os";
 import type { CatalogOptions } from "./catalog/catalog.ts";
 import type { Config } from "./config.ts";
 import type { ControlPlaneSettings } from "./control/plane.ts";
@@ -10,7 +11,7 @@ const HEARTBEAT_MS = 10_000;
 const PROGRESS_MS = 2_000;
 
 export function controlSettings(config: Config): ControlPlaneSettings {
-  const { installation, keepAlive, runtime, maxHold, startTimeout, stopGrace, docker, images } = config;
+  const { installation, keepAlive, runtime, maxHold, startTimeout, stopGrace, docker, images, scheduler } = config;
   const runtimes = [
     { name: "docker", onExit: docker.onExit },
     { name: "process", onExit: config.process.onExit },
@@ -22,7 +23,20 @@ export function controlSettings(config: Config): ControlPlaneSettings {
     maxHoldMs: maxHold,
     logDir: config.logDir,
     recoveryMs: config.gpuRecovery,
-    waiters: { maxPerModel: config.maxWaiting, maxBytes: config.maxWaitingBytes },
+    waiters: {
+      maxPerModel: config.maxWaiting,
+      maxTotal: config.maxWaitingTotal,
+      maxBytes: config.maxWaitingBytes,
+    },
+    scheduling: {
+      minResidencyMs: scheduler.minResidency,
+      maxWaitMs: scheduler.maxWait,
+      maxStarts: scheduler.maxStarts,
+      abortsUnwanted: scheduler.abortUnwanted,
+      sleepMemoryBytes: scheduler.sleepMemory ?? totalmem() / 2,
+    },
+    scaling: { upMs: scheduler.scaleUp, downMs: scheduler.scaleDown },
+    keepAliveMaxMs: scheduler.keepAliveMax,
     launch: {
       images,
       registry: config.registry,

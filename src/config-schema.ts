@@ -73,6 +73,58 @@ const policySchema = z.strictObject({
     ),
 });
 
+const schedulerSchema = z.strictObject({
+  minResidency: ending
+    .prefault("5m")
+    .describe(
+      "Least time for which a model that is in use keeps its GPUs when another one wants them; five times its load where that is shorter.",
+    ),
+  maxWait: ending
+    .prefault("8m")
+    .describe(
+      "How long requests wait for a model that is in use to give way; after that it gets no new ones and is drained.",
+    ),
+  maxStarts: z.int().min(1).default(4).describe("Most replicas that load at the same time."),
+  abortUnwanted: z
+    .boolean()
+    .default(true)
+    .describe("Whether a load that nobody waits for any more is given up when another model needs its GPUs."),
+  scaleUp: lasting
+    .prefault("15s")
+    .describe(
+      "How long there must be more to do than the replicas of a model should have, before one more is started.",
+    ),
+  scaleDown: lasting.prefault("5m").describe("How long fewer replicas must have been enough, before one is drained."),
+  sleepMemory: size
+    .optional()
+    .describe("Most of the host's memory that sleeping replicas may take together; half of it when absent."),
+  keepAliveMax: duration
+    .prefault("forever")
+    .describe("Longest keep-alive that a request may ask for; what asks for more gets this."),
+});
+
+/** A plain text is a key that may do everything. */
+const apiKeySchema = z.union([
+  z.string().min(8),
+  z.strictObject({
+    key: z.string().min(8).describe("The key itself; use ${NAME} to take it from the environment."),
+    name: z
+      .string()
+      .regex(/^[\w.-]{1,40}$/, "expected up to 40 letters, digits, '.', '_' or '-'")
+      .optional()
+      .describe("What logs call it; keys of one name share their turn."),
+    weight: z.int().min(1).max(100).default(1).describe("How many of its waiting requests are served in its turn."),
+    priority: z
+      .enum(["high", "normal", "low"])
+      .default("normal")
+      .describe("Priority of its requests, which may ask for a lower one only."),
+    mayStart: z
+      .boolean()
+      .default(true)
+      .describe("Whether its requests may start a model that does not run; otherwise they are refused."),
+  }),
+]);
+
 export const configSchema = z.strictObject({
   listen: address.prefault("127.0.0.1:8000").describe("Address to listen on; anything but loopback needs apiKeys."),
   installation: z
@@ -116,7 +168,12 @@ export const configSchema = z.strictObject({
     .prefault("30s")
     .describe("How long requests in flight may take to finish when the gateway stops."),
   maxBody: size.prefault("64m").describe("Largest request body."),
-  maxWaiting: z.int().min(1).default(1000).describe("Most requests that may wait for one model."),
+  maxWaiting: z
+    .int()
+    .min(1)
+    .default(1000)
+    .describe("Most requests that may wait for one model; those of each key at least its share of them."),
+  maxWaitingTotal: z.int().min(1).default(10_000).describe("Most requests that may wait for all models together."),
   maxWaitingBytes: size.prefault("512m").describe("Most request bytes held by waiting requests, of all models."),
   timeouts: z
     .strictObject({
@@ -130,9 +187,12 @@ export const configSchema = z.strictObject({
     .prefault({})
     .describe("Limits of one request."),
   apiKeys: z
-    .array(z.string().min(8))
+    .array(apiKeySchema)
     .default([])
-    .describe("Keys that clients must send; use ${NAME} to take them from the environment."),
+    .describe(
+      "Keys that clients must send, each as text or with name, weight, priority and mayStart; use ${NAME} to take them from the environment.",
+    ),
+  scheduler: schedulerSchema.prefault({}).describe("How the GPUs are shared out between models."),
   insecure: z.boolean().default(false).describe("Allow listening on other addresses than loopback without apiKeys."),
   env: z
     .record(z.string().regex(/^[A-Za-z_]\w*$/, "expected the name of an environment variable"), z.string())

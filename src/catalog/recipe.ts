@@ -50,7 +50,14 @@ export interface Recipe {
   readonly profiles: readonly Profile[];
   /** Idle time before unload; Infinity: never. Absent: the default of config.yaml. */
   readonly keepAliveMs?: number;
-  readonly replicas: { readonly min: number; readonly max: number };
+  /** `target`: requests per replica, waiting ones included, at which one more is worth having; absent: of `maxInFlight`, or 16. */
+  readonly replicas: { readonly min: number; readonly max: number; readonly target?: number };
+  /** Started when the gateway starts. */
+  readonly preload?: true;
+  /** Neither evicted nor unloaded for being idle. */
+  readonly pinned?: true;
+  /** What an idle replica does before it is unloaded; absent: nothing. */
+  readonly sleep?: SleepStep;
   readonly resources: {
     readonly memoryBytes?: number;
     readonly memorySwapBytes?: number;
@@ -78,6 +85,17 @@ export interface Profile {
   /** Environment, that of the recipe included. */
   readonly env: Readonly<Record<string, string>>;
   readonly isDefault: boolean;
+  /** Share of each of its GPUs, more than 0 and less than 1, the rest of which others may use; absent: the whole of them. */
+  readonly gpuFraction?: number;
+}
+
+/** Level 1 keeps the weights in the host's memory, level 2 drops them. */
+export interface SleepStep {
+  /** Idle time before it. */
+  readonly afterMs: number;
+  readonly level: 1 | 2;
+  /** What one sleeper takes of the host's memory at level 1; absent: as much as it had of the memory of its GPUs. */
+  readonly hostMemoryBytes?: number;
 }
 
 /** The context length that the recipe gives its engine; undefined where the model's own decides. */

@@ -9,10 +9,11 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Journal } from "./journal.ts";
 import type { Launcher } from "./launcher.ts";
-import { plan, type Action } from "./planner.ts";
+import type { Action, Plan } from "./planner/actions.ts";
 import type { Reaper } from "./reaper.ts";
 import type { Circumstances } from "./reconciler.ts";
 import type { Replica } from "./replica.ts";
+import type { FleetSnapshot } from "./snapshot.ts";
 
 export interface ControllerDeps {
   readonly clock: Clock;
@@ -21,6 +22,8 @@ export interface ControllerDeps {
   readonly reaper: Reaper;
   readonly journal: Journal;
   readonly logger: Logger;
+  /** Pure: what to do about a snapshot at a time. */
+  plan(snapshot: FleetSnapshot, now: number): Plan;
 }
 
 interface Task {
@@ -122,7 +125,7 @@ export class Controller {
 
   #replan(): void {
     const { fleet, clock } = this.#deps;
-    const { actions, holds, wakeAt } = plan(fleet.snapshot(), clock.now());
+    const { actions, holds, wakeAt } = this.#deps.plan(fleet.snapshot(), clock.now());
     fleet.hold(holds);
     for (const action of actions) this.#apply(action);
     this.#timer?.cancel();
@@ -146,6 +149,16 @@ export class Controller {
         if (replica !== undefined) fleet.stop(replica, action.cause, action.reason);
         if (action.demand !== undefined)
           fleet.noteOrder(action.demand.id, `${action.replica} is stopped: ${action.reason}`);
+        return;
+      }
+      case "sleep": {
+        const replica = fleet.replicas.find(action.replica);
+        if (replica !== undefined) fleet.doze(replica, action.reason);
+        return;
+      }
+      case "wake": {
+        const replica = fleet.replicas.find(action.replica);
+        if (replica !== undefined) fleet.rouse(replica, action.reason);
         return;
       }
       case "settle": {

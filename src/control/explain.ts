@@ -6,7 +6,8 @@ import { select } from "../catalog/select.ts";
 import { Ledger, offersOf } from "./planner/ledger.ts";
 import type { LaunchOrder } from "./fleet/orders.ts";
 import { toDemand } from "./fleet/orders.ts";
-import { plan, type Action, type Plan } from "./planner.ts";
+import { plan } from "./planner.ts";
+import type { Action, Plan } from "./planner/actions.ts";
 import { isLive, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
 export interface Explanation {
@@ -37,22 +38,28 @@ export function explain(snapshot: FleetSnapshot, now: number, order: LaunchOrder
     demand.kind === "requests" ? snapshot.replicas.find((one) => one.model === model && isLive(one)) : undefined;
   if (serving !== undefined) return serves(serving, `${serving.name} is ${serving.state}`);
   const decided = plan({ ...snapshot, demands: [...snapshot.demands, demand] }, now);
-  const action = decided.actions.find((one) => one.kind !== "stop" && one.demand?.id === ID);
+  const action = decided.actions.find((one) => one.kind !== "stop" && one.kind !== "sleep" && one.demand?.id === ID);
   if (action === undefined) return held(snapshot, decided, demand);
   switch (action.kind) {
     case "start":
       return starts(action);
-    case "settle": {
-      const replica = snapshot.replicas.find(({ name }) => name === action.replica);
-      return replica === undefined
-        ? { ...NOTHING, model, verdict: "serves", summary: action.reason }
-        : serves(replica, action.reason);
-    }
+    case "settle":
+      return serves(replicaOf(snapshot, action.replica), action.reason);
     case "refuse":
       return { ...NOTHING, model, verdict: "refused", summary: action.error.message, reasons: causesOf(action.error) };
+    case "wake":
+      return serves(replicaOf(snapshot, action.replica), action.reason);
+    case "sleep":
     case "stop":
       return held(snapshot, decided, demand);
   }
+}
+
+/** Plans speak of nothing that the snapshot they were made from does not hold. */
+function replicaOf({ replicas }: FleetSnapshot, name: string): ReplicaSnapshot {
+  const replica = replicas.find((one) => one.name === name);
+  if (replica === undefined) throw new Error(`the plan names ${name}, which does not exist`);
+  return replica;
 }
 
 const NOTHING = { gpus: [], evicts: [], reasons: [] } as const;
@@ -60,7 +67,7 @@ const NOTHING = { gpus: [], evicts: [], reasons: [] } as const;
 function demandOf(order: LaunchOrder, since: number): Demand {
   const { request, ...wish } = order;
   if (Object.keys(request).length === 1 && Object.keys(wish).length === 0) {
-    return { id: ID, kind: "requests", request, since, waiting: 1 };
+    return { id: ID, kind: "requests", why: "requests", request, since, rank: since, waiting: 1, mayStart: true };
   }
   return toDemand(ID, order, since);
 }
@@ -113,7 +120,7 @@ function held(snapshot: FleetSnapshot, { actions, holds }: Plan, { request }: De
   return {
     model: request.model,
     verdict: evicts.length > 0 ? "evicts" : "waits",
-    summary: holds.get(ID) ?? "it would wait",
+    summary: holds.get(ID)?.text ?? "it would wait",
     ...(chosen && {
       recipe: chosen.recipe.id,
       profile: chosen.profile.id,

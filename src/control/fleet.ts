@@ -3,29 +3,30 @@
 //
 // In:  requests (acquire), operators (order, stop), effects (progress, started, ready, fail, gone), the reconciler (adopt, …).
 // Out: a snapshot for the planner, and `onChange` whenever the planner should look again.
-import type { Recipe, RuntimeName } from "../catalog/recipe.ts";
+import type { Recipe } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import type { BackendRef } from "../runtime/driver.ts";
 import { DemandBook, type DemandView } from "./fleet/demand.ts";
 import { Failures, refusal, shuttingDown, type ReplicaFailure } from "./fleet/failures.ts";
 import type { FleetDeps, FleetHooks } from "./fleet/fleet-deps.ts";
-import { gpuStatuses, takeSnapshot, type FleetParts, type GpuStatus } from "./fleet/fleet-view.ts";
-import { GpuBook } from "./fleet/gpus.ts";
-import type { ReplicaLease, RequestSize } from "./fleet/lease.ts";
+import { takeSnapshot, type FleetParts } from "./fleet/fleet-view.ts";
+import { Machines } from "./fleet/machines.ts";
+import type { ReplicaLease, RequestTraits } from "./fleet/lease.ts";
 import type { LaunchOrder, OrderResult } from "./fleet/orders.ts";
-import { Replica, blueprintOf, identityOfStart } from "./replica.ts";
-import type { Blueprint, Entry, FoundReplica, ReplicaIdentity, StartDecision, StopCause } from "./replica.ts";
+import { Replica, blueprintOf, identityOfStart, isStoppable } from "./replica.ts";
+import type { Blueprint, Entry, FoundReplica, ReplicaIdentity, StartDecision } from "./replica.ts";
+import type { Hold, StopCause } from "./planner/why.ts";
 import { Roster, type RosterView } from "./fleet/roster.ts";
 import { Slots } from "./fleet/slots.ts";
-import type { FleetSnapshot, RuntimeSnapshot } from "./snapshot.ts";
+import type { FleetSnapshot } from "./snapshot.ts";
 
 export class Fleet {
   readonly #deps: FleetDeps;
   readonly #roster = new Roster();
   readonly #demand: DemandBook;
   readonly #failures: Failures;
-  readonly #gpus: GpuBook;
-  readonly #runtimes = new Map<RuntimeName, RuntimeSnapshot>();
+  /** What the runtimes have. */
+  readonly machines: Machines;
   readonly #parts: FleetParts;
   readonly #slots: Slots;
   #hooks: FleetHooks = { onChange() {}, onIdle() {}, onSuspect() {} };
@@ -35,16 +36,27 @@ export class Fleet {
     this.#deps = deps;
     this.#demand = new DemandBook(deps.settings.waiters, deps.clock);
     this.#failures = new Failures(deps.clock);
-    this.#gpus = new GpuBook(deps.settings);
+    this.machines = new Machines({
+      clock: deps.clock,
+      journal: deps.journal,
+      roster: this.#roster,
+      recoveryMs: deps.settings.recoveryMs,
+      onChange: () => this.#hooks.onChange(),
+      onSuspect: (runtime) => this.#hooks.onSuspect(runtime),
+    });
     this.#parts = {
       roster: this.#roster,
       demand: this.#demand,
       failures: this.#failures,
-      gpus: this.#gpus,
-      runtimes: this.#runtimes,
+      gpus: this.machines.book,
+      runtimes: this.machines.runtimes,
       recipes: deps.recipes,
       defaultRuntime: deps.settings.defaultRuntime,
+      policy: deps.settings.scheduling,
       keepAliveMs: (replica) => this.keepAliveMs(replica),
+      usualLoadMs: (replica) => deps.usualLoadMs(replica),
+      heat: (model) => this.#slots.heat(model),
+      scale: () => deps.scale(),
     };
     this.#slots = new Slots({
       clock: deps.clock,
@@ -61,7 +73,7 @@ export class Fleet {
   }
 
   /** A lease at once where a replica has room, else a promise of one. */
-  acquire(model: string, request: RequestSize, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
+  acquire(model: string, request: RequestTraits, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
     if (this.#closed) throw shuttingDown();
     return this.#slots.acquire(model, request, signal);
   }
@@ -80,7 +92,7 @@ export class Fleet {
   stop(replica: Replica, cause: StopCause, reason: string, options = { force: false }): void {
     const busy = replica.inFlight > 0 && !options.force;
     if (replica.state === "ready" && busy) this.#move(replica, "draining", reason, cause);
-    else if (replica.isStarting || replica.state === "ready") this.#move(replica, "stopping", reason, cause);
+    else if (isStoppable(replica.state)) this.#move(replica, "stopping", reason, cause);
     else if (replica.state === "draining" && !busy) this.#move(replica, "stopping", reason, cause);
   }
 
@@ -104,7 +116,7 @@ export class Fleet {
     this.#demand.waiters.refuse(model, error);
   }
 
-  hold(holds: ReadonlyMap<string, string>): void {
+  hold(holds: ReadonlyMap<string, Hold>): void {
     this.#demand.hold(holds);
   }
 
@@ -123,13 +135,35 @@ export class Fleet {
     replica.address = address;
   }
 
+  /** It answers, be it after its load or after its sleep. */
   ready(replica: Replica): void {
-    replica.readyAt = this.#deps.clock.now();
+    const now = this.#deps.clock.now();
+    const { loadingSince } = replica.progress;
+    if (replica.state === "loading" && !replica.identity.adopted && loadingSince !== undefined)
+      replica.loadMs = now - loadingSince;
+    replica.readyAt = now;
     replica.readyAtWall = this.#deps.clock.wallNow();
-    replica.idleSince = replica.readyAt;
+    replica.idleSince = now;
     this.#move(replica, "ready", "ready");
     this.#failures.recovered(replica.identity.recipeId);
     this.#slots.grant(replica.model);
+  }
+
+  /** Its engine is to be put to sleep; from here on it gets no requests. Does nothing to one that is not idle. */
+  doze(replica: Replica, reason: string): void {
+    if (replica.state === "ready" && replica.inFlight === 0) this.#move(replica, "dozing", reason);
+  }
+
+  /** Its engine sleeps; what it keeps of its GPUs' memory, and takes of the host's, where that was seen. */
+  asleep(replica: Replica, kept: { readonly residualShare?: number; readonly hostBytes?: number }): void {
+    if (kept.residualShare !== undefined) replica.residualShare = kept.residualShare;
+    if (kept.hostBytes !== undefined) replica.asleepHostBytes = kept.hostBytes;
+    this.#move(replica, "sleeping", "asleep");
+  }
+
+  /** Its engine is to be woken. Does nothing to one that does not sleep. */
+  rouse(replica: Replica, reason: string): void {
+    if (replica.state === "sleeping") this.#move(replica, "waking", reason);
   }
 
   /** It died, or never became ready. Waiters get a definite answer unless another replica is on its way. */
@@ -161,33 +195,7 @@ export class Fleet {
   gone(replica: Replica): void {
     this.#move(replica, "gone", replica.reason);
     this.#roster.bury(replica, this.#deps.clock.now());
-    const isDoubtful = this.#gpus.giveBack(replica, this.#runtimes, this.#deps.clock.now());
-    if (isDoubtful) this.#hooks.onSuspect(replica.identity.runtime);
-  }
-
-  /** What a runtime has; `askedAt` is absent where that was not asked for now. */
-  setRuntime(name: RuntimeName, runtime: RuntimeSnapshot, askedAt?: number): void {
-    this.#runtimes.set(name, runtime);
-    const isHeld = (gpu: string) => this.#roster.holder(name, gpu) !== undefined;
-    const changes = askedAt === undefined ? [] : this.#gpus.observe(name, runtime.gpus, { askedAt, isHeld });
-    for (const change of changes) this.#deps.journal.gpu(name, change);
-    this.#hooks.onChange();
-  }
-
-  /** Whether a GPU of the runtime is on its way back, and worth looking at soon. */
-  isRecovering(runtime: RuntimeName): boolean {
-    return this.#gpus.isRecovering(runtime);
-  }
-
-  gpus(): readonly GpuStatus[] {
-    return gpuStatuses(this.#parts);
-  }
-
-  /** Takes an operator's word that it can be given out, whatever is in use on it now. */
-  releaseGpu({ runtime, gpu }: Pick<GpuStatus, "runtime" | "gpu">): void {
-    this.#gpus.forgive(runtime, gpu);
-    this.#deps.journal.gpu(runtime, { gpu: gpu.id, kind: "released", reason: "an operator released it" });
-    this.#hooks.onChange();
+    this.machines.giveBack(replica);
   }
 
   /** A replica of ours that already runs: it enters at `loading`, since whether it answers is to be found out. */
@@ -225,10 +233,6 @@ export class Fleet {
 
   get demand(): DemandView {
     return this.#demand;
-  }
-
-  runtimes(): ReadonlyMap<RuntimeName, RuntimeSnapshot> {
-    return this.#runtimes;
   }
 
   /** An operator cleared away what was left: of a recipe's failures, and of a replica. */
@@ -271,7 +275,7 @@ export class Fleet {
 
   #move(replica: Replica, to: Replica["state"], reason: string, cause?: StopCause): void {
     const from = replica.state;
-    replica.transition(to, reason);
+    replica.transition(to, reason, this.#deps.clock.now());
     replica.stopCause ??= cause;
     this.#deps.journal.moved(replica, from);
     this.#hooks.onChange();

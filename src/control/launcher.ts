@@ -218,7 +218,7 @@ export class Launcher {
       throw new Error(`replica ${replica.name} has no recipe to start from`);
     const { installation, defaults, fleet } = this.#deps;
     const { name, runtime, gpus, keepAliveMs, flags, chosen } = identity;
-    const gpuKind = gpuKindOf(fleet.runtimes().get(runtime)?.gpus ?? [], gpus);
+    const gpuKind = gpuKindOf(fleet.machines.runtimes.get(runtime)?.gpus ?? [], gpus);
     return toLaunchSpec({
       replica: name,
       installation,

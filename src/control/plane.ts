@@ -8,13 +8,14 @@ import type { RuntimeDriver } from "../runtime/driver.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { Controller } from "./controller.ts";
+import { Controller, type ControllerDeps } from "./controller.ts";
 import { Estimates, type EstimateStore } from "./launcher/estimates.ts";
 import { Fleet } from "./fleet.ts";
 import type { FleetSettings } from "./fleet/fleet-deps.ts";
 import { Journal } from "./journal.ts";
 import { Launcher, type LauncherDeps } from "./launcher.ts";
 import { createOperations, type OperationSettings, type Operations } from "./operations.ts";
+import { plan } from "./planner.ts";
 import { FleetPool } from "./pool.ts";
 import { Reaper } from "./reaper.ts";
 import type { Replica } from "./replica.ts";
@@ -36,11 +37,15 @@ export interface ControlPlaneDeps {
   /** Where what is learned of starts outlives the gateway; absent: nowhere. */
   readonly estimateStore?: EstimateStore;
   readonly settings: ControlPlaneSettings;
+  /** Another way to decide, to compare with; the planner when absent. */
+  readonly plan?: ControllerDeps["plan"];
 }
 
 export interface ControlPlaneSettings extends FleetSettings, OperationSettings {
   /** Pause between two full lists of a runtime. */
   readonly reconcileEveryMs: number;
+  /** Windows over which it is judged whether a model needs more replicas, or fewer. */
+  readonly scaling: { readonly upMs: number; readonly downMs: number };
   /** How long an engine may have work and do none; Infinity: for ever. */
   readonly progressMs: number;
   /** Runtimes whose replicas outlive the gateway. */
@@ -66,15 +71,12 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const { installation } = settings;
   const { stopGraceMs } = settings.launch;
   const journal = new Journal({ clock, events, metrics, logger });
-  const fleet = new Fleet({ clock, recipes: catalog, journal, settings });
-  for (const driver of drivers.values()) {
-    fleet.setRuntime(driver.name, { known: false, placement: driver.placement, gpus: [] });
-  }
   const estimates = new Estimates({
     clock,
     store: deps.estimateStore,
     onProblem: (problem, error) => logger.warn({ err: error }, problem),
   });
+  const fleet = createFleet(deps, journal, estimates);
   const status = new Status({ fleet, catalog, clock, estimates, defaultRuntime: settings.defaultRuntime });
   const launcher = new Launcher({
     clock,
@@ -87,7 +89,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     ...engines,
   });
   const reaper = new Reaper({ clock, fleet, drivers, logger, stopGraceMs });
-  const controller = new Controller({ clock, fleet, launcher, reaper, journal, logger });
+  const controller = new Controller({ clock, fleet, launcher, reaper, journal, logger, plan: deps.plan ?? plan });
   const reconcilers = startReconcilers(deps, { fleet, journal, controller });
   controller.supervise(reconcilers);
   const watchdog = startWatchdog({
@@ -116,6 +118,19 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
         ...[...drivers.values()].map((driver) => () => driver.close()),
       ]),
   };
+}
+
+function createFleet(
+  { clock, catalog, settings, drivers }: ControlPlaneDeps,
+  journal: Journal,
+  estimates: Estimates,
+): Fleet {
+  const usualLoadMs = (replica: Replica) => estimates.usualLoadMs(replica);
+  const fleet = new Fleet({ clock, recipes: catalog, journal, settings, usualLoadMs, scale: () => new Map() });
+  for (const { name, placement } of drivers.values()) {
+    fleet.machines.set(name, { known: false, placement, gpus: [] });
+  }
+  return fleet;
 }
 
 function startReconcilers(

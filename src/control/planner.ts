@@ -1,5 +1,5 @@
 // What to do now: a pure function of a snapshot and a time. Every action and every wait carries a reason a person can read.
-import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
+import type { Recipe } from "../catalog/recipe.ts";
 import { select, type Selection } from "../catalog/select.ts";
 import { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
@@ -7,43 +7,12 @@ import { refusal } from "./fleet/failures.ts";
 import { Ledger, offersOf, unusableFor, type Placement } from "./planner/ledger.ts";
 import { answerOrder } from "./planner/order-answer.ts";
 import type { Place } from "./planner/placement.ts";
-import { isLeaving, type StopCause } from "./replica.ts";
+import { isLeaving } from "./replica.ts";
+import type { Hold, HoldReason, StopCause } from "./planner/why.ts";
 import { isIdle, makeRoom, reasonToStop, type Room } from "./planner/room.ts";
 import { gpuKey } from "./fleet/gpus.ts";
+import type { Action, Plan } from "./planner/actions.ts";
 import { isLive, runtimeOf, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
-
-export type Action =
-  | {
-      readonly kind: "start";
-      readonly recipe: Recipe;
-      readonly profile: Profile;
-      readonly runtime: RuntimeName;
-      readonly gpus: readonly string[];
-      /** The demand it is for; absent when the recipe's minimum asked for it. */
-      readonly demand?: Demand;
-      readonly reason: string;
-      readonly reasons: readonly string[];
-    }
-  | {
-      readonly kind: "stop";
-      readonly replica: string;
-      readonly cause: StopCause;
-      /** The demand that gets the room. */
-      readonly demand?: Demand;
-      readonly reason: string;
-    }
-  /** A launch order that an existing replica fulfils. */
-  | { readonly kind: "settle"; readonly demand: Demand; readonly replica: string; readonly reason: string }
-  /** It cannot be had: whoever asked is told. */
-  | { readonly kind: "refuse"; readonly demand: Demand; readonly error: AimError; readonly reason: string };
-
-export interface Plan {
-  readonly actions: readonly Action[];
-  /** Demand that has to wait, by demand id, with what it waits for. */
-  readonly holds: ReadonlyMap<string, string>;
-  /** When to look again if nothing happens before; undefined: no need. */
-  readonly wakeAt: number | undefined;
-}
 
 export function plan(snapshot: FleetSnapshot, now: number): Plan {
   const draft = new Draft(snapshot, now);
@@ -64,7 +33,7 @@ type Chosen = Extract<Selection, { kind: "selected" }>;
 /** A plan in the making: decisions taken so far change what the next ones see. */
 class Draft {
   readonly actions: Action[] = [];
-  readonly holds = new Map<string, string>();
+  readonly holds = new Map<string, Hold>();
   wakeAt: number | undefined;
   readonly #snapshot: FleetSnapshot;
   readonly #now: number;
@@ -93,12 +62,12 @@ class Draft {
     const { model } = demand.request;
     if (demand.kind === "requests" && this.#isComing(model)) return;
     // The snapshot does not show what this plan starts: the next plan sees whether that is what the order asks for.
-    if (this.#starting.has(model)) return this.#hold(demand, `a start of ${model} has just been decided`);
+    if (this.#starting.has(model)) return this.#hold(demand, "starting", `a start of ${model} has just been decided`);
     // Nor what it is going to be called.
     if (demand.wish?.name !== undefined && this.#starting.size > 0)
-      return this.#hold(demand, "another start has just been decided");
+      return this.#hold(demand, "starting", "another start has just been decided");
     const recipes = this.#snapshot.recipes.filter((recipe) => recipe.model === model);
-    if (!this.#isKnown(recipes)) return this.#hold(demand, "looking for replicas that already run");
+    if (!this.#isKnown(recipes)) return this.#hold(demand, "surveying", "looking for replicas that already run");
     const selection = select(
       recipes,
       demand.request,
@@ -164,16 +133,24 @@ class Draft {
     switch (room.kind) {
       case "coming":
         this.#ledger.reserve(chosen);
-        return this.#hold(demand, `waiting for ${room.names.join(", ")} to give back its GPUs`);
+        return this.#hold(demand, "coming", `waiting for ${room.names.join(", ")} to give back its GPUs`);
       case "stop":
         for (const victim of room.victims)
           this.#stop(victim, "evicted", reasonToStop(victim, model, this.#now), demand);
         this.#ledger.reserve(chosen);
-        return this.#hold(demand, `making room: stopping ${room.victims.map((victim) => victim.name).join(", ")}`);
+        return this.#hold(
+          demand,
+          "making room",
+          `making room: stopping ${room.victims.map((victim) => victim.name).join(", ")}`,
+        );
       case "busy":
         if (room.isPatient) this.#ledger.reserve(chosen);
         if (room.until !== undefined) this.#wake(room.until);
-        return this.#hold(demand, `all ${this.#ledger.describe(chosen)} are busy; waiting for one to become idle`);
+        return this.#hold(
+          demand,
+          "busy",
+          `all ${this.#ledger.describe(chosen)} are busy; waiting for one to become idle`,
+        );
       case "kept": {
         const why = `${model} has no room: of ${this.#ledger.describe(chosen)}, too many are kept by ${room.names.join(", ")}`;
         return this.#refuse(demand, new AimError("no_capacity", why, { retryAfterMs: NO_ROOM_RETRY_MS }));
@@ -228,7 +205,8 @@ class Draft {
     this.#starting.add(recipe.model);
     const reasons = [...chosen.reasons, ...(why === "" ? [] : [why])];
     const cause = demand === undefined ? {} : { demand };
-    this.actions.push({ kind: "start", recipe, profile, runtime, gpus, ...cause, reason, reasons });
+    const because = demand?.why ?? "minimum";
+    this.actions.push({ kind: "start", recipe, profile, runtime, gpus, why: because, ...cause, reason, reasons });
   }
 
   #stop(replica: ReplicaSnapshot, cause: StopCause, reason: string, demand?: Demand): void {
@@ -248,8 +226,8 @@ class Draft {
     this.actions.push({ kind: "refuse", demand, error, reason: error.message });
   }
 
-  #hold(demand: Demand, reason: string): void {
-    this.holds.set(demand.id, reason);
+  #hold(demand: Demand, why: HoldReason, text: string): void {
+    this.holds.set(demand.id, { why, text });
   }
 
   #wake(at: number): void {

@@ -2,7 +2,7 @@
 import { formatDuration } from "../lib/units.ts";
 import type { Estimates } from "./launcher/estimates.ts";
 import type { Fleet } from "./fleet.ts";
-import type { ReplicaLease, RequestSize } from "./fleet/lease.ts";
+import type { ReplicaLease, RequestTraits } from "./fleet/lease.ts";
 import type { Replica } from "./replica.ts";
 
 /** Said to those who ask again when nothing better is known. */
@@ -18,14 +18,14 @@ export class FleetPool {
     this.#estimates = estimates;
   }
 
-  acquire(model: string, request: RequestSize, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
+  acquire(model: string, request: RequestTraits, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
     return this.#fleet.acquire(model, request, signal);
   }
 
   /** "loading weights 62%, about 40 s left" */
   describeWait(model: string): string {
     const starting = this.#nearest(model);
-    if (starting === undefined) return this.#fleet.demand.holdReason(model) ?? this.#describeBusy(model);
+    if (starting === undefined) return this.#fleet.demand.holdOf(model)?.text ?? this.#describeBusy(model);
     const outlook = this.#estimates.outlook(starting);
     switch (outlook.kind) {
       case "left":

@@ -51,7 +51,7 @@ export function startReconciler(deps: ReconcilerDeps): RunningReconciler {
   const reconciler = new Reconciler(deps);
   const loop = startLoop({
     clock: deps.clock,
-    everyMs: () => (deps.fleet.isRecovering(deps.driver.name) ? RECOVERING_EVERY_MS : deps.everyMs),
+    everyMs: () => (deps.fleet.machines.isRecovering(deps.driver.name) ? RECOVERING_EVERY_MS : deps.everyMs),
     run: (signal) => reconciler.run(signal),
     onError: (error) => deps.logger.error({ runtime: deps.driver.name, err: error }, "reconciling failed"),
   });
@@ -168,7 +168,7 @@ class Reconciler {
       gpus: this.#gpus,
       ...(unavailable === undefined ? {} : { unavailable }),
     };
-    fleet.setRuntime(this.#name, state, askedAt);
+    fleet.machines.set(this.#name, state, askedAt);
     this.#surveyed.resolve();
     if (unavailable !== this.#unavailable) journal.runtime(this.#name, unavailable);
     this.#unavailable = unavailable;

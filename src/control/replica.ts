@@ -6,6 +6,9 @@
 //   loading    it runs; its engine loads weights, compiles, warms up
 //   ready      it answers; requests are routed to it
 //   draining   it finishes what it has and takes no more
+//   dozing     its engine is being put to sleep; it takes no requests
+//   sleeping   its engine sleeps, and has given back most of the memory of its GPUs
+//   waking     its engine is being woken
 //   stopping   the driver takes it down; its GPUs are still held
 //   failed     it died or never became ready; what is left of it is being cleaned up
 //   gone       nothing of it is left; its GPUs are free
@@ -15,6 +18,7 @@ import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
 import { StartProgress } from "./launcher/phases.ts";
 import type { Wish } from "./fleet/wish.ts";
+import type { StopCause } from "./planner/why.ts";
 
 export type ReplicaState =
   | "pending"
@@ -23,6 +27,9 @@ export type ReplicaState =
   | "loading"
   | "ready"
   | "draining"
+  | "dozing"
+  | "sleeping"
+  | "waking"
   | "stopping"
   | "failed"
   | "gone";
@@ -31,16 +38,17 @@ const NEXT: Readonly<Record<ReplicaState, readonly ReplicaState[]>> = {
   pending: ["pulling", "starting", "failed", "stopping"],
   pulling: ["starting", "failed", "stopping"],
   starting: ["loading", "failed", "stopping"],
-  loading: ["ready", "failed", "stopping"],
-  ready: ["draining", "stopping", "failed"],
+  // Straight to sleep: one that was found running may be asleep.
+  loading: ["ready", "sleeping", "failed", "stopping"],
+  ready: ["draining", "dozing", "stopping", "failed"],
   draining: ["stopping", "failed"],
+  dozing: ["sleeping", "failed", "stopping"],
+  sleeping: ["waking", "failed", "stopping"],
+  waking: ["ready", "failed", "stopping"],
   stopping: ["gone"],
   failed: ["gone"],
   gone: [],
 };
-
-/** Why a replica is taken down; also the label of the metric. */
-export type StopCause = "idle" | "evicted" | "stopped" | "stale" | "shutdown" | "failed";
 
 export interface ReplicaIdentity {
   readonly name: string;
@@ -57,6 +65,12 @@ export interface ReplicaIdentity {
   readonly chosen?: readonly ("name" | "gpus")[];
   /** Engine flags that its launch added; absent: none. */
   readonly flags?: readonly string[];
+  /** Share of each of its GPUs; absent: the whole of them. */
+  readonly gpuFraction?: number;
+  /** An operator launched it: should it die, it is started again. */
+  readonly launched?: true;
+  /** Its launch said that it is neither evicted nor unloaded for being idle. */
+  readonly pinned?: true;
   readonly adopted: boolean;
 }
 
@@ -128,6 +142,16 @@ export class Replica {
   failureCause: string | undefined;
   /** Idle time before unload that a launch asked for, its own or a later one; undefined: the recipe's or the config's. */
   keepAliveMs: number | undefined;
+  /** Neither evicted nor unloaded for being idle. */
+  pinned: boolean;
+  /** When it came to its present state. */
+  stateSince: number;
+  /** How long its load took; undefined for one that was found running. */
+  loadMs: number | undefined;
+  /** Share of the memory of its GPUs that it keeps while it sleeps; undefined before that was seen. */
+  residualShare: number | undefined;
+  /** Bytes of the host's memory that it takes while it sleeps; undefined before that was seen. */
+  asleepHostBytes: number | undefined;
   readonly #gone = Promise.withResolvers<void>();
 
   constructor(
@@ -145,6 +169,8 @@ export class Replica {
     this.startedAtWall = start.startedAt ?? start.wallNow;
     this.keepAliveMs = identity.keepAliveMs;
     this.idleSince = start.now;
+    this.pinned = identity.pinned ?? blueprint.recipe?.pinned ?? false;
+    this.stateSince = start.now;
   }
 
   get name(): string {
@@ -160,11 +186,12 @@ export class Replica {
   }
 
   /** The only way to change the state; throws on an edge that is not in the table. */
-  transition(to: ReplicaState, reason: string): void {
+  transition(to: ReplicaState, reason: string, now: number): void {
     if (!NEXT[this.#state].includes(to)) {
       throw new Error(`replica ${this.name}: illegal transition from ${this.#state} to ${to} (${reason})`);
     }
     this.#state = to;
+    this.stateSince = now;
     this.reason = reason;
     if (to === "gone") this.#gone.resolve();
   }
@@ -228,6 +255,11 @@ export function identityOfStart(start: StartDecision, name: string): ReplicaIden
 
 export function isStarting(state: ReplicaState): boolean {
   return state === "pending" || state === "pulling" || state === "starting" || state === "loading";
+}
+
+/** Not on its way out yet. */
+export function isStoppable(state: ReplicaState): boolean {
+  return isStarting(state) || state === "ready" || state === "dozing" || state === "sleeping" || state === "waking";
 }
 
 /** On its way out: it will give its GPUs back without being asked again. */

@@ -6,10 +6,11 @@ import type { StartFailure } from "./fleet/failures.ts";
 import type { GpuBlock } from "./fleet/gpus.ts";
 import { isStarting, type Replica, type ReplicaState } from "./replica.ts";
 import type { Wish } from "./fleet/wish.ts";
+import type { StartReason } from "./planner/why.ts";
 
 export interface FleetSnapshot {
   readonly replicas: readonly ReplicaSnapshot[];
-  /** Oldest first. */
+  /** By rank, the lowest first. */
   readonly demands: readonly Demand[];
   readonly runtimes: ReadonlyMap<RuntimeName, RuntimeSnapshot>;
   readonly defaultRuntime: RuntimeName;
@@ -18,6 +19,30 @@ export interface FleetSnapshot {
   readonly failures: ReadonlyMap<string, StartFailure>;
   /** By `gpuKey`: GPUs that nobody of ours holds and that can still not be given out. */
   readonly blocks: ReadonlyMap<string, GpuBlock>;
+  /** By model; only those that ought to have more or fewer replicas than their demand alone would start. */
+  readonly scale: ReadonlyMap<string, ScaleTarget>;
+  readonly policy: SchedulingPolicy;
+}
+
+/** How the GPUs are shared out between models. */
+export interface SchedulingPolicy {
+  /** Least time for which a model that is in use keeps its GPUs; shorter where its load is short. */
+  readonly minResidencyMs: number;
+  /** How long requests wait before the model that holds the GPUs has to give way. */
+  readonly maxWaitMs: number;
+  /** Most replicas that load at a time. */
+  readonly maxStarts: number;
+  /** Whether a load that nobody waits for any more is given up when its GPUs are needed. */
+  readonly abortsUnwanted: boolean;
+  /** Bytes of the host's memory that sleeping replicas may take together. */
+  readonly sleepMemoryBytes: number;
+}
+
+/** How many replicas a model should have by what there is to do. */
+export interface ScaleTarget {
+  readonly replicas: number;
+  /** For people: "12 requests per replica over the last 30s, where 8 are meant". */
+  readonly reason: string;
 }
 
 export interface ReplicaSnapshot {
@@ -43,16 +68,46 @@ export interface ReplicaSnapshot {
   readonly stale: boolean;
   /** It cannot be taken down: its GPUs do not come back. */
   readonly stuck: boolean;
+  readonly pinned: boolean;
+  /** An operator launched it. */
+  readonly launched: boolean;
+  /** When it came to its present state. */
+  readonly stateSince: number;
+  /** What it would cost to have it back: the time of its load. */
+  readonly loadMs: number;
+  /** How much its model was used lately: requests, of which those of ten minutes ago count half. */
+  readonly heat: number;
+  /** Share of each of its GPUs that it has while it is awake; 1: the whole of them, alone. */
+  readonly share: number;
+  /** Share of the memory of each of its GPUs that it keeps while it sleeps. */
+  readonly residualShare: number;
+  /** What it does before it is unloaded for being idle. */
+  readonly sleep?: SleepPlan;
 }
 
-/** Somebody wants a replica: the waiters of one model together, or one launch order. */
+export interface SleepPlan {
+  readonly afterMs: number;
+  readonly level: 1 | 2;
+  /** Bytes of the host's memory that it takes, or would take, while it sleeps. */
+  readonly hostBytes: number;
+}
+
+/**
+ * Somebody wants a replica: the waiters of one model together; one launch order; or what ought to run without being asked for
+ * (`wanted`: to be preloaded, or in place of one that died), which never makes others give way.
+ */
 export interface Demand {
   readonly id: string;
-  readonly kind: "requests" | "order";
+  readonly kind: "requests" | "order" | "wanted";
+  readonly why: StartReason;
   readonly request: SelectRequest;
   readonly since: number;
-  /** Requests behind it; 1 for an order. */
+  /** The lower, the sooner: `since`, moved by what its priority is worth. */
+  readonly rank: number;
+  /** Requests behind it; 1 for others. */
   readonly waiting: number;
+  /** Whether somebody behind it has the right to start or wake a replica. */
+  readonly mayStart: boolean;
   /** What an operator asks for beyond the model. */
   readonly wish?: Wish;
 }
@@ -74,7 +129,9 @@ export function runtimeOf(
 }
 
 /** What a replica tells about itself. */
-export function snapshotOf(replica: Replica): Omit<ReplicaSnapshot, "waiting" | "keepAliveMs"> {
+export function snapshotOf(
+  replica: Replica,
+): Omit<ReplicaSnapshot, "waiting" | "keepAliveMs" | "loadMs" | "heat" | "sleep"> {
   return {
     ...replica.identity,
     flags: replica.identity.flags ?? [],
@@ -84,6 +141,11 @@ export function snapshotOf(replica: Replica): Omit<ReplicaSnapshot, "waiting" | 
     idleSince: replica.idleSince,
     readyAt: replica.readyAt ?? 0,
     stuck: replica.isStuck,
+    pinned: replica.pinned,
+    launched: replica.identity.launched ?? false,
+    stateSince: replica.stateSince,
+    share: replica.identity.gpuFraction ?? 1,
+    residualShare: replica.residualShare ?? 0,
     stale: replica.recipe === undefined || replica.recipe.hash !== replica.identity.recipeHash,
   };
 }
@@ -94,7 +156,7 @@ export interface RecipeBook {
   recipe(id: string): Recipe | undefined;
 }
 
-/** Serves, or will. */
+/** Serves, or will without being asked. */
 export function isLive({ state, responsive }: ReplicaSnapshot): boolean {
-  return isStarting(state) || (state === "ready" && responsive);
+  return isStarting(state) || state === "waking" || (state === "ready" && responsive);
 }

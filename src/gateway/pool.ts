@@ -19,7 +19,20 @@ export interface RequestHints {
   readonly requestId: string;
   /** Size of the request body, for the bound on what waiters may hold. */
   readonly bodyBytes: number;
+  /** Whose request it is, by the name of the API key; absent where there are no keys. */
+  readonly client?: string;
+  /** How many requests of this client are served in its turn; 1 when absent. */
+  readonly weight?: number;
+  /** `normal` when absent. */
+  readonly priority?: Priority;
+  /** Whether a replica may be started or woken for it; true when absent. */
+  readonly mayStart?: boolean;
+  /** Idle time before unload that it asks for, in ms; absent: nothing changes. */
+  readonly keepAliveMs?: number;
 }
+
+export const PRIORITIES = ["high", "normal", "low"] as const;
+export type Priority = (typeof PRIORITIES)[number];
 
 /** The right to one request on one replica. */
 export interface Lease {

@@ -56,8 +56,8 @@ describe("comparing the fleet with what runs", () => {
 
   it("a replica that finishes what it has is missed, too", () => {
     const draining = settled();
-    draining.transition("ready", "");
-    draining.transition("draining", "");
+    draining.transition("ready", "", 0);
+    draining.transition("draining", "", 0);
     expect(find([], [draining])).toEqual(["died"]);
   });
 

@@ -156,7 +156,7 @@ export class Mishaps {
   /** Of a GPU whose memory was read: one that never could be is believed. */
   #hideMemory(): void {
     const { random, rig, tell } = this.#setting;
-    const known = rig.plane.fleet.gpus().filter(({ gpu }) => gpu.usedBytes !== undefined);
+    const known = rig.plane.fleet.machines.gpus().filter(({ gpu }) => gpu.usedBytes !== undefined);
     const hidden = random.maybe(known);
     if (hidden === undefined) return;
     tell(`the memory of ${hidden.gpu.id} cannot be read`);

@@ -44,7 +44,7 @@ export class Operators {
     const { random, rig, models } = this.#setting;
     const model = random.one(models);
     const kind = random.one(["plain", "plain", "name", "flags", "on", "replicas"] as const);
-    const gpus = rig.plane.fleet.gpus();
+    const gpus = rig.plane.fleet.machines.gpus();
     const first = random.upTo(3);
     switch (kind) {
       case "plain":

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { GpuBlock } from "../../src/control/fleet/gpus.ts";
-import { plan, type Action } from "../../src/control/planner.ts";
+import { plan } from "../../src/control/planner.ts";
+import type { Action } from "../../src/control/planner/actions.ts";
 import type { Demand, ReplicaSnapshot } from "../../src/control/snapshot.ts";
-import { GPUS, ids, NOW, replica, requests, snapshot } from "../support/make-snapshot.ts";
+import { GPUS, ids, NOW, order, replica, requests, snapshot } from "../support/make-snapshot.ts";
 import { makeGpus, makeProfile, makeRecipe } from "../support/make.ts";
 
 /** "start a on 4", "stop a-1 (evicted)", "refuse b" */
@@ -12,6 +13,9 @@ function read(action: Action): string {
       return `start ${action.recipe.id} on ${action.gpus.length}`;
     case "stop":
       return `stop ${action.replica} (${action.cause})`;
+    case "sleep":
+    case "wake":
+      return `${action.kind} ${action.replica}`;
     case "settle":
       return `settle with ${action.replica}`;
     case "refuse":
@@ -56,7 +60,7 @@ describe("requests for a model", () => {
   it("wait until the runtime was listed once", () => {
     const { actions, holds } = plan(snapshot({ demands: [requests("a")], runtime: { known: false, gpus: [] } }), NOW);
     expect(actions).toEqual([]);
-    expect(holds.get("requests:a")).toContain("already run");
+    expect(holds.get("requests:a")?.text).toContain("already run");
   });
 
   it("are refused at once while its recipe backs off, and told for how long", () => {
@@ -97,7 +101,7 @@ describe("making room", () => {
   it("stops the least recently used idle replica, and holds the demand", () => {
     const { actions, holds } = plan(snapshot({ demands: [requests("c")], replicas: [a, b] }), NOW);
     expect(actions.map(read)).toEqual(["stop a-1 (evicted)"]);
-    expect(holds.get("requests:c")).toContain("a-1");
+    expect(holds.get("requests:c")?.text).toContain("a-1");
   });
 
   it("never stops one that is busy, or that others wait for", () => {
@@ -105,7 +109,7 @@ describe("making room", () => {
     const wanted = { ...b, waiting: 3 };
     const { actions, holds } = plan(snapshot({ demands: [requests("c")], replicas: [busy, wanted] }), NOW);
     expect(actions).toEqual([]);
-    expect(holds.get("requests:c")).toContain("busy");
+    expect(holds.get("requests:c")?.text).toContain("busy");
   });
 
   it("waits for nobody who cannot be taken down: others go instead, or it is refused", () => {
@@ -127,7 +131,7 @@ describe("making room", () => {
     const leaving = { ...a, state: "stopping" as const };
     const { actions, holds } = plan(snapshot({ demands: [requests("c")], replicas: [leaving, b] }), NOW);
     expect(actions).toEqual([]);
-    expect(holds.get("requests:c")).toContain("a-1");
+    expect(holds.get("requests:c")?.text).toContain("a-1");
   });
 
   it("counts on what is stopped for other reasons in the same plan", () => {
@@ -269,13 +273,6 @@ describe("idle replicas", () => {
 });
 
 describe("a launch order", () => {
-  const order = (request: Demand["request"]): Demand => ({
-    id: "order:1",
-    kind: "order",
-    request,
-    since: NOW,
-    waiting: 1,
-  });
   const recipes = [makeRecipe({ id: "a", profiles: [makeProfile(1), makeProfile(4, { isDefault: false })] })];
 
   it("gets exactly the GPU count it asks for", () => {
@@ -356,7 +353,7 @@ describe("GPUs that cannot be given out", () => {
     const replicas = [replica("b", { gpus: ids(4, 8) })];
     const { actions, holds } = plan(snapshot({ replicas, demands: [requests("a")], blocks: recovering }), NOW);
     expect(actions).toEqual([]);
-    expect(holds.get("requests:a")).toBe(
+    expect(holds.get("requests:a")?.text).toBe(
       "waiting for the memory of GPU 0000:01:00.0, the memory of GPU 0000:02:00.0 to give back its GPUs",
     );
   });
@@ -379,34 +376,25 @@ describe("GPUs that cannot be given out", () => {
 });
 
 describe("a launch order that says more", () => {
-  const order = (wish: Demand["wish"], request: Partial<Demand["request"]> = {}): Demand => ({
-    id: "order:1",
-    kind: "order",
-    request: {
-      model: "a",
-      ...request,
-    },
-    since: NOW,
-    waiting: 1,
-    ...(wish === undefined ? {} : { wish }),
-  });
+  const wishing = (wish: Demand["wish"], request: Partial<Demand["request"]> = {}): Demand =>
+    order({ model: "a", ...request }, wish);
   const there = replica("a", { gpus: ids(0, 4) });
 
   it("gets the GPUs it names and no others", () => {
-    const { actions } = plan(snapshot({ demands: [order({ on: ids(3, 7) })] }), NOW);
+    const { actions } = plan(snapshot({ demands: [wishing({ on: ids(3, 7) })] }), NOW);
     expect(actions).toMatchObject([{ kind: "start", gpus: ids(3, 7) }]);
   });
 
   it("evicts who is idle on the GPUs it names, and only those", () => {
     const replicas = [replica("b", { gpus: ids(0, 4), idleSince: NOW - 20_000 }), replica("c", { gpus: ids(4, 8) })];
-    expect(decide({ replicas, demands: [order({ on: ids(4, 8) })] })).toEqual(["stop c-1 (evicted)"]);
+    expect(decide({ replicas, demands: [wishing({ on: ids(4, 8) })] })).toEqual(["stop c-1 (evicted)"]);
   });
 
   it.each([
     ["too few", ids(0, 3), /3 GPUs are named, and profile 4_gpu of a takes 4/],
     ["an unknown one", [...ids(0, 3), "0000:ff:00.0"], /no GPU 0000:ff:00.0/],
   ])("is refused for GPUs that cannot be: %s", (_, on, message) => {
-    const { actions } = plan(snapshot({ demands: [order({ on })] }), NOW);
+    const { actions } = plan(snapshot({ demands: [wishing({ on })] }), NOW);
     expect(actions).toMatchObject([{ kind: "refuse", error: { code: "invalid_value" } }]);
     expect(actions[0]?.reason).toMatch(message);
   });
@@ -415,30 +403,30 @@ describe("a launch order that says more", () => {
     const gpus = [...GPUS.slice(0, 7), ...makeGpus(9, "MI210").slice(8)];
     const on = gpus.slice(4).map(({ id }) => id);
     const recipes = [makeRecipe({ id: "a", gpus: 4, hardware: ["MI300X"] })];
-    const { actions } = plan(snapshot({ runtime: { gpus }, recipes, demands: [order({ on })] }), NOW);
+    const { actions } = plan(snapshot({ runtime: { gpus }, recipes, demands: [wishing({ on })] }), NOW);
     expect(actions[0]?.reason).toMatch(/is a MI210, and a is for MI300X/);
     const blocks = new Map([[`docker/${ids(2, 3)[0]}`, { status: "foreign", reason: "in use by x" } as const]]);
-    expect(decide({ demands: [order({ on: ids(0, 4) })], blocks })).toEqual(["refuse a: no_capacity"]);
+    expect(decide({ demands: [wishing({ on: ids(0, 4) })], blocks })).toEqual(["refuse a: no_capacity"]);
   });
 
   it("is not fulfilled by a replica with other flags, other GPUs or another name, and gets one beyond what requests may start", () => {
     const full = { replicas: [there] };
     for (const wish of [{ flags: ["--seed", "1"] }, { on: ids(4, 8) }, { name: "mine" }]) {
-      expect(decide({ ...full, demands: [order(wish)] })).toEqual(["start a on 4"]);
+      expect(decide({ ...full, demands: [wishing(wish)] })).toEqual(["start a on 4"]);
     }
     const other = [makeProfile(2), makeProfile(4, { isDefault: false })];
     const recipes = [makeRecipe({ id: "a", profiles: other })];
-    expect(decide({ ...full, recipes, demands: [order({ keepAliveMs: 1 }, { gpus: 2 })] })).toEqual([
+    expect(decide({ ...full, recipes, demands: [wishing({ keepAliveMs: 1 }, { gpus: 2 })] })).toEqual([
       "refuse a: conflict",
     ]);
     expect(
-      decide({ replicas: [{ ...there, flags: ["--seed", "1"] }], demands: [order({ flags: ["--seed", "1"] })] }),
+      decide({ replicas: [{ ...there, flags: ["--seed", "1"] }], demands: [wishing({ flags: ["--seed", "1"] })] }),
     ).toEqual(["settle with a-1"]);
   });
 
   it("waits with its name until what the same plan starts has got one", () => {
     const recipes = [makeRecipe({ id: "a", gpus: 1 }), makeRecipe({ id: "b", gpus: 1 }), makeRecipe({ id: "c" })];
-    const named = order({ name: "b-1" });
+    const named = wishing({ name: "b-1" });
     expect(decide({ recipes, demands: [requests("b"), named, requests("c")] })).toEqual([
       "start b on 1",
       "start c on 0",
@@ -450,7 +438,7 @@ describe("a launch order that says more", () => {
     const gpus = [...makeGpus(2), ...makeGpus(4, "MI210").slice(2)];
     const recipes = [makeRecipe({ id: "a", gpus: 2 })];
     const on = gpus.slice(1, 3).map(({ id }) => id);
-    const { actions } = plan(snapshot({ runtime: { gpus }, recipes, demands: [order({ on })] }), NOW);
+    const { actions } = plan(snapshot({ runtime: { gpus }, recipes, demands: [wishing({ on })] }), NOW);
     expect(actions).toMatchObject([
       { kind: "refuse", error: { code: "invalid_value", param: "on" }, reason: expect.stringMatching(/not alike/) },
     ]);
@@ -458,13 +446,13 @@ describe("a launch order that says more", () => {
 
   it("cannot have a name that another replica has", () => {
     const replicas = [replica("b", { name: "mine" })];
-    const { actions } = plan(snapshot({ replicas, demands: [order({ name: "mine" })] }), NOW);
+    const { actions } = plan(snapshot({ replicas, demands: [wishing({ name: "mine" })] }), NOW);
     expect(actions).toMatchObject([{ kind: "refuse", error: { code: "conflict", param: "name" } }]);
   });
 
   it("gets as many replicas as it asks for, beyond what requests may start", () => {
-    expect(decide({ replicas: [there], demands: [order({ atLeast: 2 })] })).toEqual(["start a on 4"]);
+    expect(decide({ replicas: [there], demands: [wishing({ atLeast: 2 })] })).toEqual(["start a on 4"]);
     const second = replica("a", { name: "a-2", gpus: ids(4, 8) });
-    expect(decide({ replicas: [there, second], demands: [order({ atLeast: 2 })] })).toEqual(["settle with a-2"]);
+    expect(decide({ replicas: [there, second], demands: [wishing({ atLeast: 2 })] })).toEqual(["settle with a-2"]);
   });
 });

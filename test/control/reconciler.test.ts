@@ -159,7 +159,7 @@ describe("GPU memory", () => {
       message: expect.stringMatching(/0000:01:00.0 is quarantined: 150 GiB/),
     });
     expect(rig.events.since(0).map(({ type }) => type)).toContain("gpu:quarantined");
-    expect(rig.plane.fleet.gpus()).toMatchObject([{ status: "quarantined" }]);
+    expect(rig.plane.fleet.machines.gpus()).toMatchObject([{ status: "quarantined" }]);
     rig.world.use(idle.id, GIB / 2);
     await rig.clock.advance(11_000);
     const next = rig.request("b");
@@ -171,8 +171,8 @@ describe("GPU memory", () => {
     const rig = await served();
     rig.request("b");
     await rig.clock.advance(70_000);
-    const [status] = rig.plane.fleet.gpus();
-    if (status !== undefined) rig.plane.fleet.releaseGpu(status);
+    const [status] = rig.plane.fleet.machines.gpus();
+    if (status !== undefined) rig.plane.fleet.machines.release(status);
     const next = rig.request("b");
     await rig.clock.advance(5_000);
     expect(next.outcome).toBe("served");

@@ -11,6 +11,9 @@ describe("a replica's states", () => {
     "loading",
     "ready",
     "draining",
+    "dozing",
+    "sleeping",
+    "waking",
     "stopping",
     "failed",
     "gone",
@@ -23,23 +26,23 @@ describe("a replica's states", () => {
         for (const state of path) {
           const before = replica.state;
           try {
-            replica.transition(state, "");
+            replica.transition(state, "", 0);
           } catch {
             expect(replica.state).toBe(before);
           }
         }
         if (replica.state !== "failed" && replica.state !== "stopping" && replica.state !== "gone")
-          replica.transition("stopping", "");
-        if (replica.state !== "gone") replica.transition("gone", "");
-        for (const state of STATES) expect(() => replica.transition(state, "")).toThrow("illegal");
+          replica.transition("stopping", "", 0);
+        if (replica.state !== "gone") replica.transition("gone", "", 0);
+        for (const state of STATES) expect(() => replica.transition(state, "", 0)).toThrow("illegal");
       }),
     );
   });
 
   it("never skip loading on the way to ready, nor come back from stopping", () => {
-    expect(() => makeReplica("pending").transition("ready", "")).toThrow("illegal transition from pending to ready");
+    expect(() => makeReplica("pending").transition("ready", "", 0)).toThrow("illegal transition from pending to ready");
     const replica = makeReplica();
-    replica.transition("stopping", "");
-    expect(() => replica.transition("ready", "")).toThrow("illegal");
+    replica.transition("stopping", "", 0);
+    expect(() => replica.transition("ready", "", 0)).toThrow("illegal");
   });
 });

@@ -23,7 +23,16 @@ const SETTINGS: ControlPlaneSettings = {
   defaultRuntime: "docker",
   maxHoldMs: 600_000,
   recoveryMs: 60_000,
-  waiters: { maxPerModel: 1000, maxBytes: 2 ** 30 },
+  waiters: { maxPerModel: 1000, maxTotal: 10_000, maxBytes: 2 ** 30 },
+  scheduling: {
+    minResidencyMs: 60_000,
+    maxWaitMs: 90_000,
+    maxStarts: 8,
+    abortsUnwanted: true,
+    sleepMemoryBytes: 2 ** 40,
+  },
+  scaling: { upMs: 15_000, downMs: 300_000 },
+  keepAliveMaxMs: Infinity,
   launch: {
     images: {},
     startTimeoutMs: 300_000,

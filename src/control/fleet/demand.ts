@@ -4,16 +4,17 @@ import type { Clock } from "../../lib/clock.ts";
 import type { ReplicaLease } from "./lease.ts";
 import { Orders } from "./orders.ts";
 import type { Demand } from "../snapshot.ts";
+import type { Hold } from "../planner/why.ts";
 import { Waiters, type WaiterLimits } from "./waiters.ts";
 
 /** The book for those who may only look. */
-export type DemandView = Pick<DemandBook, "holdReason" | "isEmpty" | "waiting">;
+export type DemandView = Pick<DemandBook, "holdOf" | "isEmpty" | "waiting">;
 
 export class DemandBook {
   readonly waiters: Waiters<ReplicaLease>;
   readonly orders: Orders;
   /** Why demand that cannot be met now has to wait, by demand id, from the last plan. */
-  #holds: ReadonlyMap<string, string> = new Map();
+  #holds: ReadonlyMap<string, Hold> = new Map();
 
   constructor(limits: WaiterLimits, clock: Clock) {
     this.waiters = new Waiters(limits);
@@ -24,16 +25,19 @@ export class DemandBook {
     return this.waiters.isEmpty && this.orders.isEmpty;
   }
 
-  /** Oldest first. */
+  /** By rank, the lowest first. */
   list(): readonly Demand[] {
     const requests = this.waiters.models().map((model) => ({
       id: requestsId(model),
       kind: "requests" as const,
+      why: "requests" as const,
       request: { model },
       since: this.waiters.oldest(model) ?? 0,
+      rank: this.waiters.oldest(model) ?? 0,
       waiting: this.waiters.count(model),
+      mayStart: true,
     }));
-    return [...requests, ...this.orders.demands()].sort((a, b) => a.since - b.since);
+    return [...requests, ...this.orders.demands()].sort((a, b) => a.rank - b.rank);
   }
 
   /** How many requests wait for the model. */
@@ -41,12 +45,12 @@ export class DemandBook {
     return this.waiters.count(model);
   }
 
-  hold(holds: ReadonlyMap<string, string>): void {
+  hold(holds: ReadonlyMap<string, Hold>): void {
     this.#holds = holds;
   }
 
   /** What the requests for this model wait for although nothing is starting for them. */
-  holdReason(model: string): string | undefined {
+  holdOf(model: string): Hold | undefined {
     return this.#holds.get(requestsId(model));
   }
 

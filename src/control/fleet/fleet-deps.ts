@@ -2,7 +2,8 @@
 import type { RuntimeName } from "../../catalog/recipe.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Journal } from "../journal.ts";
-import type { RecipeBook } from "../snapshot.ts";
+import type { RecipeBook, ScaleTarget, SchedulingPolicy } from "../snapshot.ts";
+import type { Replica } from "../replica.ts";
 import type { WaiterLimits } from "./waiters.ts";
 
 export interface FleetDeps {
@@ -10,12 +11,19 @@ export interface FleetDeps {
   readonly recipes: RecipeBook;
   readonly journal: Journal;
   readonly settings: FleetSettings;
+  /** How long a replica's load usually takes; undefined when that is not known. */
+  usualLoadMs(replica: Replica): number | undefined;
+  /** How many replicas models should have by what there is to do. */
+  scale(): ReadonlyMap<string, ScaleTarget>;
 }
 
 export interface FleetSettings {
   readonly keepAliveMs: number;
   readonly defaultRuntime: RuntimeName;
   readonly waiters: WaiterLimits;
+  readonly scheduling: SchedulingPolicy;
+  /** Longest idle time before unload that a request may ask for. */
+  readonly keepAliveMaxMs: number;
   /** How long a GPU's memory may take to come back before the GPU is quarantined. */
   readonly recoveryMs: number;
 }

@@ -6,7 +6,15 @@ import type { Failures } from "./failures.ts";
 import { gpuKey, type GpuBlock, type GpuBook } from "./gpus.ts";
 import type { Replica } from "../replica.ts";
 import type { Roster } from "./roster.ts";
-import { snapshotOf, type FleetSnapshot, type RecipeBook, type RuntimeSnapshot } from "../snapshot.ts";
+import { snapshotOf } from "../snapshot.ts";
+import type {
+  FleetSnapshot,
+  RecipeBook,
+  ReplicaSnapshot,
+  RuntimeSnapshot,
+  ScaleTarget,
+  SchedulingPolicy,
+} from "../snapshot.ts";
 
 /** What the fleet is made of. */
 export interface FleetParts {
@@ -17,8 +25,16 @@ export interface FleetParts {
   readonly runtimes: ReadonlyMap<RuntimeName, RuntimeSnapshot>;
   readonly recipes: RecipeBook;
   readonly defaultRuntime: RuntimeName;
+  readonly policy: SchedulingPolicy;
   keepAliveMs(replica: Replica): number;
+  usualLoadMs(replica: Replica): number | undefined;
+  /** Requests of a model lately; see `ReplicaSnapshot.heat`. */
+  heat(model: string): number;
+  scale(): ReadonlyMap<string, ScaleTarget>;
 }
+
+/** Of a replica whose load nobody has seen. */
+const UNKNOWN_LOAD_MS = 60_000;
 
 /** One GPU as people see it. */
 export interface GpuStatus {
@@ -41,6 +57,9 @@ export function takeSnapshot(parts: FleetParts): FleetSnapshot {
       ...snapshotOf(replica),
       waiting: demand.waiting(replica.model),
       keepAliveMs: parts.keepAliveMs(replica),
+      loadMs: replica.loadMs ?? parts.usualLoadMs(replica) ?? UNKNOWN_LOAD_MS,
+      heat: parts.heat(replica.model),
+      ...sleepPlanOf(replica),
     })),
     demands: demand.list(),
     runtimes,
@@ -48,10 +67,19 @@ export function takeSnapshot(parts: FleetParts): FleetSnapshot {
     recipes: recipes.recipes,
     failures: failures.active(),
     blocks: blocksOf(parts),
+    scale: parts.scale(),
+    policy: parts.policy,
   };
 }
 
-export function gpuStatuses(parts: FleetParts): readonly GpuStatus[] {
+function sleepPlanOf({ recipe, asleepHostBytes }: Replica): Pick<ReplicaSnapshot, "sleep"> {
+  const step = recipe?.sleep;
+  if (step === undefined) return {};
+  const { afterMs, level, hostMemoryBytes = asleepHostBytes ?? 0 } = step;
+  return { sleep: { afterMs, level, hostBytes: level === 1 ? hostMemoryBytes : 0 } };
+}
+
+export function gpuStatuses(parts: Pick<FleetParts, "roster" | "gpus" | "runtimes">): readonly GpuStatus[] {
   const all = [...parts.runtimes].flatMap(([runtime, { gpus }]) => gpus.map((gpu) => ({ runtime, gpu })));
   return all.map(({ runtime, gpu }, number) => {
     const holder = parts.roster.holder(runtime, gpu.id);

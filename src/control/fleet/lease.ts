@@ -8,9 +8,22 @@ interface LeaseOwner {
   suspect(replica: Replica, why: string): void;
 }
 
-/** What the fleet has to know of a request that may have to wait. */
-export interface RequestSize {
+/** Who waits is served first where more than one does; each class overtakes the next by a bounded time only. */
+export type Priority = "high" | "normal" | "low";
+
+/** What the fleet has to know of a request; structurally the data plane's `RequestHints`. */
+export interface RequestTraits {
   readonly bodyBytes: number;
+  /** Whose request it is: those who wait are served in turn, client by client. Absent: nobody's in particular. */
+  readonly client?: string;
+  /** How many requests of this client are served in its turn; 1 when absent. */
+  readonly weight?: number;
+  /** `normal` when absent. */
+  readonly priority?: Priority;
+  /** Whether a replica may be started or woken for it; true when absent. */
+  readonly mayStart?: boolean;
+  /** Idle time before unload that it asks for; absent: nothing changes. */
+  readonly keepAliveMs?: number;
 }
 
 /** What became of a request; structurally the data plane's `Outcome`. */

@@ -84,5 +84,5 @@ export class Orders {
 
 /** An order as the planner sees it. */
 export function toDemand(id: string, { request, ...wish }: LaunchOrder, since: number): Demand {
-  return { id, kind: "order", request, since, waiting: 1, wish };
+  return { id, kind: "order", why: "order", request, since, rank: since, waiting: 1, mayStart: true, wish };
 }

@@ -3,7 +3,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import { pick } from "./balance.ts";
 import type { DemandBook } from "./demand.ts";
-import { ReplicaLease, type RequestSize } from "./lease.ts";
+import { ReplicaLease, type RequestTraits } from "./lease.ts";
 import type { Replica } from "../replica.ts";
 import type { Roster } from "./roster.ts";
 
@@ -26,8 +26,13 @@ export class Slots {
     this.#deps = deps;
   }
 
+  /** How much a model was used lately; see `ReplicaSnapshot.heat`. */
+  heat(_model: string): number {
+    return 0;
+  }
+
   /** A lease at once where a replica has room, else a promise of one; the hot path never allocates a promise. */
-  acquire(model: string, request: RequestSize, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
+  acquire(model: string, request: RequestTraits, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
     const { clock, roster, demand } = this.#deps;
     const replica = pick(roster.ofModel(model));
     if (replica !== undefined) return this.#lease(replica, "warm");

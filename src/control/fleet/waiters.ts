@@ -2,8 +2,9 @@
 import { AimError } from "../../errors.ts";
 
 export interface WaiterLimits {
-  /** Per model. */
   readonly maxPerModel: number;
+  /** Of all models. */
+  readonly maxTotal: number;
   /** Request bodies held by waiters of all models, in bytes. */
   readonly maxBytes: number;
 }

@@ -12,4 +12,6 @@ export interface Wish {
   readonly name?: string;
   /** Engine flags beside those of the profile, which they override. */
   readonly flags?: readonly string[];
+  /** Neither evicted nor unloaded for being idle. */
+  readonly pinned?: true;
 }

@@ -92,6 +92,12 @@ export class Estimates {
     return ms > 0 ? { kind: "left", ms } : { kind: "overdue" };
   }
 
+  /** How long the load of such a replica usually takes; undefined when none was seen yet. */
+  usualLoadMs(replica: Replica): number | undefined {
+    const loadMs = this.#seen.get(keyOf(replica))?.loadMs ?? [];
+    return loadMs.length === 0 ? undefined : median(loadMs);
+  }
+
   /** Until it is ready; undefined when that cannot be told. */
   etaMs(replica: Replica): number | undefined {
     const outlook = this.outlook(replica);

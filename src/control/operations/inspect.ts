@@ -146,7 +146,7 @@ export class Inspector {
 
   #specOf(launch: Launch): LaunchSpec {
     const { installation, defaults, fleet } = this.#deps;
-    const gpuKind = gpuKindOf(fleet.runtimes().get(launch.runtime)?.gpus ?? [], launch.gpus);
+    const gpuKind = gpuKindOf(fleet.machines.runtimes.get(launch.runtime)?.gpus ?? [], launch.gpus);
     return toLaunchSpec({ ...launch, installation, defaults, ...(gpuKind && { gpuKind }) });
   }
 

@@ -72,7 +72,7 @@ function unmeasured(problem: string): ReplicaStats & { readonly problem: string 
 
 /** As of the last look at the runtime's GPUs. */
 function gpuMemory(replica: Replica, fleet: Fleet): Pick<Measurement, "gpuMemoryBytes" | "gpuMemoryTotalBytes"> {
-  const gpus = fleet.gpus().flatMap(({ holder, gpu }) => (holder === replica ? [gpu] : []));
+  const gpus = fleet.machines.gpus().flatMap(({ holder, gpu }) => (holder === replica ? [gpu] : []));
   const used = gpus.flatMap(({ usedBytes }) => usedBytes ?? []);
   return {
     gpuMemoryTotalBytes: sum(gpus.map(({ memoryBytes }) => memoryBytes)),

@@ -106,7 +106,7 @@ export class Operator {
       const message = `GPU ${gpu.id} is held by ${holder.name} (${holder.state})`;
       throw new AimError("conflict", `${message}; it is free again when that is stopped`, { param: "id" });
     }
-    fleet.releaseGpu({ runtime, gpu });
+    fleet.machines.release({ runtime, gpu });
     return overviewOf(gpuNamed(String(number), fleet, "id"));
   }
 

@@ -56,12 +56,12 @@ export function orderOf(wish: LaunchWish, context: OrderContext): LaunchOrder {
 
 /** The GPU that somebody means by an id or a number. */
 export function gpuNamed(name: string, fleet: Fleet, param: string): GpuStatus {
-  const gpus = fleet.gpus();
+  const gpus = fleet.machines.gpus();
   const found = gpus.find(
     ({ gpu, number }) => gpu.id === name.toLowerCase() || gpu.id === name || String(number) === name,
   );
   if (found !== undefined) return found;
-  if ([...fleet.runtimes().values()].some((runtime) => !runtime.known && runtime.unavailable === undefined)) {
+  if ([...fleet.machines.runtimes.values()].some((runtime) => !runtime.known && runtime.unavailable === undefined)) {
     const message = "it is still being found out which GPUs there are; try again in a moment";
     throw new AimError("runtime_unavailable", message, { param, retryAfterMs: LOOKING_MS });
   }

@@ -21,7 +21,7 @@ export function orderLike(replica: Replica, { fleet, catalog }: RestartContext):
     const remedy = `put it back, or stop ${name} and launch ${model} anew`;
     throw new AimError("conflict", `${name} cannot be started again: ${lost} is gone; ${remedy}`);
   }
-  const away = fleet.runtimes().get(runtime)?.unavailable;
+  const away = fleet.machines.runtimes.get(runtime)?.unavailable;
   if (away !== undefined) {
     throw new AimError("runtime_unavailable", `${name} is left as it is, since it could not be started again: ${away}`);
   }

@@ -160,11 +160,11 @@ export class Status {
   }
 
   gpus(): readonly GpuOverview[] {
-    return this.#fleet.gpus().map(overviewOf);
+    return this.#fleet.machines.gpus().map(overviewOf);
   }
 
   runtimes(): readonly { readonly name: string; readonly available: boolean; readonly reason?: string }[] {
-    return [...this.#fleet.runtimes()].map(([name, { unavailable }]) => ({
+    return [...this.#fleet.machines.runtimes].map(([name, { unavailable }]) => ({
       name,
       available: unavailable === undefined,
       ...(unavailable === undefined ? {} : { reason: unavailable }),
@@ -175,7 +175,9 @@ export class Status {
   problems(): readonly string[] {
     const models = this.models();
     if (models.length === 0) return ["no recipe could be used"];
-    if ([...this.#fleet.runtimes().values()].some((runtime) => !runtime.known && runtime.unavailable === undefined)) {
+    if (
+      [...this.#fleet.machines.runtimes.values()].some((runtime) => !runtime.known && runtime.unavailable === undefined)
+    ) {
       return ["still looking for replicas that already run"];
     }
     if (models.some((model) => model.status !== "unavailable")) return [];
@@ -191,7 +193,7 @@ export class Status {
       metrics.inFlight.inc({ model: replica.model }, replica.inFlight);
     }
     for (const { model } of this.#catalog.models()) metrics.waiting.set({ model }, this.#fleet.demand.waiting(model));
-    for (const gpu of this.#fleet.gpus()) measureGpu(gpu, metrics);
+    for (const gpu of this.#fleet.machines.gpus()) measureGpu(gpu, metrics);
   }
 
   #presentState(replicas: readonly Replica[]): StateOfModel | undefined {

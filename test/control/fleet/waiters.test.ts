@@ -5,7 +5,7 @@ import { Waiters } from "../../../src/control/fleet/waiters.ts";
 import { isAimError } from "../../../src/errors.ts";
 
 describe("waiters", () => {
-  const limits = { maxPerModel: 3, maxBytes: 1_000 };
+  const limits = { maxPerModel: 3, maxTotal: 10_000, maxBytes: 1_000 };
   const entry = (signal: AbortSignal, bytes = 1) => ({ since: 0, bytes, signal, onLeave: () => {} });
   const never = new AbortController().signal;
 
