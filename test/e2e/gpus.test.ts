@@ -6,7 +6,7 @@ import Docker from "dockerode";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { GpuView } from "../../src/admin/view.ts";
 import { LABELS } from "../../src/catalog/launch-spec.ts";
-import { Seeded } from "../control/seeded.ts";
+import { Seeded } from "../simulation/seeded.ts";
 import { describeWithDocker, SOCKET } from "../support/docker.ts";
 import { GatewayHome, type Gateway } from "../support/gateway-process.ts";
 import { makeDeviceNodes, makeGpuTree, type FakeCard, type GpuTree } from "../support/gpu-tree.ts";

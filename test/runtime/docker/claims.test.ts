@@ -11,7 +11,7 @@ import type { Listed } from "../../../src/runtime/docker/containers.ts";
 import type { DockerDriver } from "../../../src/runtime/docker/driver.ts";
 import { DOCKER_LABELS } from "../../../src/runtime/docker/labels.ts";
 import type { BackendRef } from "../../../src/runtime/driver.ts";
-import { Seeded } from "../../control/seeded.ts";
+import { Seeded } from "../../simulation/seeded.ts";
 import { startChaosSocket } from "../../support/chaos-socket.ts";
 import { describeWithDocker, makeDockerRig, SOCKET, type DockerRig } from "../../support/docker.ts";
 import { makeDeviceNodes, makeGpuTree, type GpuTree } from "../../support/gpu-tree.ts";
