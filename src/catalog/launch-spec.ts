@@ -79,6 +79,12 @@ export const LABELS = {
   chosen: "aim-engine.chosen",
   /** Engine flags that the launch added, as a JSON list. */
   flags: "aim-engine.flags",
+  /** "true" where an operator launched it. */
+  launched: "aim-engine.launched",
+  /** "true" where its launch pinned it. */
+  pinned: "aim-engine.pinned",
+  /** Its share of each of its GPUs, "0.4"; absent: the whole of them. */
+  share: "aim-engine.share",
 } as const;
 
 /** Version of the meaning of the labels. A running replica with another one is left alone. */
@@ -97,6 +103,10 @@ export interface LaunchInput {
   readonly flags?: readonly string[];
   /** What the launch chose by itself; see `LABELS.chosen`. */
   readonly chosen?: readonly string[];
+  /** An operator launched it. */
+  readonly launched?: true;
+  /** Its launch pinned it. */
+  readonly pinned?: true;
   readonly defaults: LaunchDefaults;
 }
 
@@ -213,5 +223,8 @@ function labelsOf(input: LaunchInput): Record<string, string> {
       : { [LABELS.keepAlive]: keepAliveMs === Infinity ? "forever" : String(keepAliveMs) }),
     ...(chosen.length === 0 ? {} : { [LABELS.chosen]: chosen.join(",") }),
     ...(flags.length === 0 ? {} : { [LABELS.flags]: JSON.stringify(flags) }),
+    ...(input.launched && { [LABELS.launched]: "true" }),
+    ...(input.pinned && { [LABELS.pinned]: "true" }),
+    ...(profile.gpuFraction !== undefined && { [LABELS.share]: String(profile.gpuFraction) }),
   };
 }

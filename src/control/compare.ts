@@ -104,6 +104,7 @@ export function identityOf(labels: Readonly<Record<string, string>>, runtime: Ru
   const keepAlive = keepAliveOf(labels[LABELS.keepAlive]);
   const flags = flagsOf(labels[LABELS.flags]);
   const chosen = CHOICES.filter((choice) => (labels[LABELS.chosen] ?? "").split(",").includes(choice));
+  const gpuFraction = shareOf(labels[LABELS.share]);
   return {
     name,
     model,
@@ -115,6 +116,9 @@ export function identityOf(labels: Readonly<Record<string, string>>, runtime: Ru
     ...(flags.length === 0 ? {} : { flags }),
     ...(chosen.length === 0 ? {} : { chosen }),
     ...(keepAlive === undefined ? {} : { keepAliveMs: keepAlive }),
+    ...(gpuFraction === undefined ? {} : { gpuFraction }),
+    ...(labels[LABELS.launched] === "true" && { launched: true }),
+    ...(labels[LABELS.pinned] === "true" && { pinned: true }),
     adopted: true,
   };
 }
@@ -127,6 +131,12 @@ function gpusOf(labels: Readonly<Record<string, string>>): readonly string[] {
 function flagsOf(label = "[]"): readonly string[] {
   const parsed = flagsLabel.safeParse(label);
   return parsed.success ? parsed.data : [label];
+}
+
+/** A share that cannot be read may be any: the replica counts as one that has its GPUs alone. */
+function shareOf(label = ""): number | undefined {
+  const share = Number(label);
+  return share > 0 && share < 1 ? share : undefined;
 }
 
 function keepAliveOf(label = ""): number | undefined {

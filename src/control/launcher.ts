@@ -217,7 +217,7 @@ export class Launcher {
     if (recipe === undefined || profile === undefined)
       throw new Error(`replica ${replica.name} has no recipe to start from`);
     const { installation, defaults, fleet } = this.#deps;
-    const { name, runtime, gpus, keepAliveMs, flags, chosen } = identity;
+    const { name, runtime, gpus, keepAliveMs, flags, chosen, launched, pinned } = identity;
     const gpuKind = gpuKindOf(fleet.machines.runtimes.get(runtime)?.gpus ?? [], gpus);
     return toLaunchSpec({
       replica: name,
@@ -231,6 +231,8 @@ export class Launcher {
       ...(flags === undefined ? {} : { flags }),
       ...(chosen === undefined ? {} : { chosen }),
       ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
+      ...(launched && { launched }),
+      ...(pinned && { pinned }),
     });
   }
 

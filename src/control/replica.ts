@@ -17,8 +17,8 @@
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
 import { StartProgress } from "./launcher/phases.ts";
+import type { StartReason, StopCause } from "./planner/why.ts";
 import type { Wish } from "./fleet/wish.ts";
-import type { StopCause } from "./planner/why.ts";
 
 export type ReplicaState =
   | "pending"
@@ -228,12 +228,16 @@ export interface StartDecision {
   readonly runtime: RuntimeName;
   readonly gpus: readonly string[];
   /** The demand it is for. */
-  readonly demand?: { readonly wish?: Wish };
+  readonly demand?: {
+    readonly kind: "requests" | "order" | "wanted";
+    readonly why: StartReason;
+    readonly wish?: Wish;
+  };
 }
 
 export function identityOfStart(start: StartDecision, name: string): ReplicaIdentity {
   const { recipe, profile, runtime, gpus, demand } = start;
-  const { keepAliveMs, flags = [], ...wish } = demand?.wish ?? {};
+  const { keepAliveMs, flags = [], pinned, ...wish } = demand?.wish ?? {};
   const chosen = [
     ...(wish.name === undefined ? [] : (["name"] as const)),
     ...(wish.on === undefined ? [] : (["gpus"] as const)),
@@ -250,6 +254,10 @@ export function identityOfStart(start: StartDecision, name: string): ReplicaIden
     ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
     ...(flags.length === 0 ? {} : { flags }),
     ...(chosen.length === 0 ? {} : { chosen }),
+    ...(profile.gpuFraction === undefined ? {} : { gpuFraction: profile.gpuFraction }),
+    // What takes the place of one that an operator wanted is as wanted as that was.
+    ...((demand?.kind === "order" || demand?.why === "replacement") && { launched: true }),
+    ...(pinned && { pinned }),
   };
 }
 

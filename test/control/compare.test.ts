@@ -111,17 +111,27 @@ describe("comparing the fleet with what runs", () => {
     expect([keepAliveMs, rest.name]).toEqual([undefined, "a-1"]);
   });
 
+  it.each(["1", "0", "0.0", "-0.5", "half", ""])("a share of %j is none: the GPUs are held alone", (share) => {
+    expect(identityOf({ ...labels, [LABELS.share]: share }, "docker")).not.toHaveProperty("gpuFraction");
+  });
+
   it("labels bring back everything a replica needs", () => {
     const full = {
       ...labels,
       [LABELS.gpus]: "0000:01:00.0,0000:02:00.0",
       [LABELS.keepAlive]: "forever",
       [LABELS.recipeHash]: "h",
+      [LABELS.launched]: "true",
+      [LABELS.pinned]: "true",
+      [LABELS.share]: "0.4",
     };
     expect(identityOf(full, "docker")).toEqual({
       ...IDENTITY,
       gpus: ["0000:01:00.0", "0000:02:00.0"],
       keepAliveMs: Infinity,
+      launched: true,
+      pinned: true,
+      gpuFraction: 0.4,
       adopted: true,
     });
   });
