@@ -12,11 +12,21 @@ export interface EventStreamOptions {
   readonly events: EventLog;
   /** Only events with a higher id are sent. */
   readonly since: number;
+  /** Those that somebody wants to hear of; all when absent. */
+  readonly filter?: EventFilter;
   readonly clock: Clock;
   /** Ends the stream cleanly, so that a gateway that stops is not held up by its followers. */
   readonly signal: AbortSignal;
   /** Called when the client reads too slowly. */
   onDropped(): void;
+}
+
+/** What events are to be about; what is absent does not matter. */
+export interface EventFilter {
+  /** The first words of a type: "decision" or "decision:stop" of "decision:stop:evicted". */
+  readonly type?: string;
+  readonly model?: string;
+  readonly replica?: string;
 }
 
 const encoder = new TextEncoder();
@@ -38,14 +48,22 @@ export function eventStream(options: EventStreamOptions): ReadableStream<Uint8Ar
 }
 
 /** Ids begin anew when the gateway restarts: a client that has seen more than there is has seen another gateway. */
-export function missedEvents(options: Pick<EventStreamOptions, "events" | "since">): readonly EngineEvent[] {
-  const all = options.events.since(0);
-  const newest = all.at(-1)?.id ?? 0;
-  return options.since > newest ? all : options.events.since(options.since);
+export function missedEvents({ events, since, filter }: MissedOptions): readonly EngineEvent[] {
+  return events.since(since > events.newest ? 0 : since).filter((event) => passes(event, filter));
+}
+
+type MissedOptions = Pick<EventStreamOptions, "events" | "since" | "filter">;
+
+function passes(event: EngineEvent, { type, model, replica }: EventFilter = {}): boolean {
+  return (
+    (type === undefined || event.type === type || event.type.startsWith(`${type}:`)) &&
+    (model === undefined || event.model === model) &&
+    (replica === undefined || event.replica === replica)
+  );
 }
 
 function attach(controller: ReadableStreamDefaultController<Uint8Array>, options: EventStreamOptions): () => void {
-  const { clock, events, signal } = options;
+  const { clock, events, signal, filter } = options;
   const release = () => {
     timer.cancel();
     unfollow();
@@ -66,7 +84,9 @@ function attach(controller: ReadableStreamDefaultController<Uint8Array>, options
     send(":\n\n");
   };
   let timer = clock.setTimer(HEARTBEAT_MS, beat);
-  const unfollow = events.follow((event) => send(frame(event)));
+  const unfollow = events.follow((event) => {
+    if (passes(event, filter)) send(frame(event));
+  });
   signal.addEventListener("abort", end, { once: true });
   if (signal.aborted) end();
   return release;

@@ -27,6 +27,9 @@ function addLists(program: Command, { io, keep }: Calling): void {
   );
   add("events", "show what the gateway did")
     .option("-f, --follow", "go on as it happens")
+    .option("--type <words>", "first words of the type: decision, or decision:stop")
+    .option("--model <model>", "of this model only")
+    .option("--replica <name>", "of this replica only")
     .action(async (options: EventsOptions) => keep((await import("./commands/events.ts")).events(io, options)));
 }
 

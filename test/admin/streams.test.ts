@@ -6,7 +6,7 @@ import { EventLog } from "../../src/telemetry/events.ts";
 import { FakeClock, settle } from "../support/clock.ts";
 import { until } from "../support/until.ts";
 import { startAdminServer, type AdminServer } from "./admin-server.ts";
-import { ScriptedView } from "./scripted-view.ts";
+import { makeModel, ScriptedView } from "./scripted-view.ts";
 
 let view: ScriptedView;
 let server: AdminServer;
@@ -53,6 +53,32 @@ describe("the event stream", () => {
     publish("three");
     await stream.has('"message":"three"');
     expect(stream.read()).toMatch(/^retry: 2000\n\nid: 2\ndata: \{.*"two"\}\n\nid: 3\ndata: \{.*"three"\}\n\n$/);
+    await stream.leave();
+  });
+
+  it("is about what was asked for: a type by its first words, a model, a replica", async () => {
+    const tell = (type: string, model: string, replica?: string) =>
+      server.events.publish({ type, message: `${type} ${model}`, model, ...(replica && { replica }) });
+    tell("decision:stop:evicted", "big", "big-1");
+    tell("decisions:other", "big");
+    tell("replica:ready", "demo", "demo-1");
+    const messages = async (query: string) => {
+      const response = await fetch(`${server.url}/api/events?${query}`, { headers: { accept: "application/json" } });
+      const { events } = (await response.json()) as { events: { message: string }[] };
+      return events.map(({ message }) => message);
+    };
+    expect(await messages("type=decision")).toEqual(["decision:stop:evicted big"]);
+    expect(await messages("type=decision:stop:evicted&model=big")).toEqual(["decision:stop:evicted big"]);
+    expect(await messages("type=decision:st")).toEqual([]);
+    expect(await messages("model=demo&type=")).toEqual(["replica:ready demo"]);
+    expect(await messages("replica=big-1&model=demo")).toEqual([]);
+    view.modelList = [makeModel({ model: "big", aliases: ["b"] })];
+    expect(await messages("model=b&type=decision")).toEqual(["decision:stop:evicted big"]);
+    const stream = await open("/api/events?model=demo");
+    tell("decision:start:requests", "big");
+    tell("decision:start:requests", "demo");
+    await stream.has("decision:start:requests demo");
+    expect(stream.read()).not.toContain(" big");
     await stream.leave();
   });
 

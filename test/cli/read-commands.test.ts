@@ -160,6 +160,16 @@ describe("tables", () => {
   });
 });
 
+describe("events", () => {
+  it("are those that were asked for", async () => {
+    server.events.publish({ type: "decision:stop:idle", message: "one", model: "demo", replica: "demo-1" });
+    server.events.publish({ type: "decision:start:requests", message: "two", model: "org/big" });
+    const { stdout } = await cli("events --type decision --model org/big");
+    expect(stdout).toMatch(/^TIME +TYPE +MESSAGE\n\S+ +decision:start:requests +two\n$/);
+    expect((await cli("events --replica demo-1")).stdout).toContain("one");
+  });
+});
+
 describe("events -f", () => {
   const follow = (argv: string[]) => {
     const fake = fakeIo({ url: server.url });
