@@ -52,12 +52,12 @@ export interface RigOptions extends WorldOptions {
   readonly settings?: Partial<ControlPlaneSettings>;
   readonly logger?: Logger;
   readonly clock?: FakeClock;
-  /** Between two questions whether a replica is ready. */
-  readonly probeMs?: number;
   readonly diagnose?: ControlPlaneDeps["engines"]["diagnose"];
   /** What else engines say, where the defaults do not do. */
   readonly engines?: Partial<ControlPlaneDeps["engines"]>;
   readonly estimateStore?: EstimateStore;
+  /** Another way to decide; the planner when absent. */
+  readonly plan?: ControlPlaneDeps["plan"];
 }
 
 /** A gateway's control plane that can be killed and started again over the same world. */
@@ -108,12 +108,13 @@ export class Rig {
     const {
       settings,
       logger = silentLogger,
-      probeMs = 100,
       diagnose = lastWords,
       engines,
       estimateStore,
+      plan,
     } = this.#options;
     const clock = this.#process;
+    const { life } = this;
     return startControlPlane({
       clock,
       catalog: new Catalog(recipes),
@@ -122,9 +123,7 @@ export class Rig {
       metrics: createMetrics(),
       logger,
       engines: {
-        async awaitReady(address, _readiness, signal) {
-          while (!world.isLoaded(address)) await sleep(clock, probeMs, signal);
-        },
+        awaitReady: (address, _readiness, signal) => loaded({ world, address, clock, life }, signal),
         answers: async (address) => world.isLoaded(address),
         generates: async (address) => world.isLoaded(address),
         loadOf: async () => undefined,
@@ -133,6 +132,7 @@ export class Rig {
         ...engines,
       },
       ...(estimateStore === undefined ? {} : { estimateStore }),
+      ...(plan === undefined ? {} : { plan }),
       settings: { ...SETTINGS, ...settings },
     });
   }
@@ -149,6 +149,38 @@ export class Rig {
   states(): readonly string[] {
     return this.plane.fleet.replicas.all().map((replica) => `${replica.name} ${replica.state}`);
   }
+}
+
+/** Resolves when the engine behind the address is loaded; never for a gateway that was killed. */
+function loaded(
+  { world, address, clock, life }: { world: FakeWorld; address: URL; clock: Clock; life: AbortSignal },
+  signal: AbortSignal,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let timer: Timer | undefined;
+  const look = () => {
+    timer?.cancel();
+    const leftMs = world.loadsFor(address);
+    if (leftMs > 0) return void (timer = clock.setTimer(leftMs, look));
+    end();
+    resolve();
+  };
+  const end = () => {
+    timer?.cancel();
+    unwatch();
+    signal.removeEventListener("abort", onAbort);
+    life.removeEventListener("abort", end);
+  };
+  const onAbort = () => {
+    end();
+    reject(signal.reason);
+  };
+  const unwatch = world.watch(look);
+  signal.addEventListener("abort", onAbort, { once: true });
+  life.addEventListener("abort", end, { once: true });
+  if (signal.aborted) onAbort();
+  else look();
+  return promise;
 }
 
 function lastWords(lines: readonly string[]): { code: string; advice: string } {
