@@ -57,6 +57,7 @@ describe("the event stream", () => {
   });
 
   it("is about what was asked for: a type by its first words, a model, a replica", async () => {
+    view.modelList = [makeModel({ model: "big", aliases: ["b"] })];
     const tell = (type: string, model: string, replica?: string) =>
       server.events.publish({ type, message: `${type} ${model}`, model, ...(replica && { replica }) });
     tell("decision:stop:evicted", "big", "big-1");
@@ -72,7 +73,6 @@ describe("the event stream", () => {
     expect(await messages("type=decision:st")).toEqual([]);
     expect(await messages("model=demo&type=")).toEqual(["replica:ready demo"]);
     expect(await messages("replica=big-1&model=demo")).toEqual([]);
-    view.modelList = [makeModel({ model: "big", aliases: ["b"] })];
     expect(await messages("model=b&type=decision")).toEqual(["decision:stop:evicted big"]);
     const stream = await open("/api/events?model=demo");
     tell("decision:start:requests", "big");

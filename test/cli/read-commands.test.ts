@@ -181,7 +181,7 @@ describe("events -f", () => {
     const { written, exit, pressCtrlC } = follow(["events", "-f"]);
     await until(() => written.stdout.includes("one"));
     server.events.publish({ type: "model:ready", message: "two" });
-    await until(() => written.stdout.includes("model:ready                two\n"));
+    await until(() => written.stdout.includes("model:ready                   two\n"));
     pressCtrlC();
     expect(await exit).toBe(130);
     expect(written.stderr).toBe("");

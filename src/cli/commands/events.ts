@@ -47,7 +47,7 @@ async function follow({ client, terminal }: Session, options: EventsOptions): Pr
 function pathOf({ type, model, replica }: EventsOptions): string {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries({ type, model, replica })) if (value !== undefined) query.set(key, value);
-  return query.size === 0 ? "api/events" : `api/events?${query}`;
+  return query.size === 0 ? "api/events" : `api/events?${query.toString()}`;
 }
 
 function row({ time, type, message }: { time: string; type: string; message: string }): string {
