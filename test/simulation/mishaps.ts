@@ -102,9 +102,7 @@ export class Mishaps {
   /** Its server answers nobody for a while, and a client notices. */
   #hang(): void {
     this.#withContainer("nobody reaches", (container) => {
-      Object.assign(container, {
-        loadedAt: this.#setting.rig.clock.now() + this.#setting.random.one([5_000, 50_000, 200_000]),
-      });
+      this.#setting.rig.world.hang(container, this.#setting.random.one([5_000, 50_000, 200_000]));
       const error = new Error("ECONNREFUSED");
       const clients = this.#setting.clients().filter(({ replica }) => replica === container.spec.replica);
       for (const { lease } of clients.slice(0, 2)) lease?.report({ kind: "unreachable", error });

@@ -63,7 +63,6 @@ class Simulation {
       memory: true,
       clock: new FakeClock({ turns: 1 }),
       logger: pino({ level: "error" }, { write: (line: string) => void errors.push(line) }),
-      probeMs: 250,
       settings: { waiters: { maxPerModel: 30, maxTotal: 100, maxBytes: 2 ** 30 } },
     });
     Object.assign(this.#rig.world.pace, { logMs: 60_000 });

@@ -39,7 +39,7 @@ export interface FakeContainer {
   readonly spec: LaunchSpec;
   state: ObservedReplica["state"];
   readonly startedAtWall: number;
-  readonly loadedAt: number;
+  loadedAt: number;
   address: URL;
   exit: ReplicaExit | undefined;
   readonly lines: string[];
@@ -181,12 +181,25 @@ export class FakeWorld {
 
   /** The container behind an address, as long as something listens there. */
   at(address: URL): FakeContainer | undefined {
-    return [...this.containers.values()].find((one) => one.address.href === address.href && one.state !== "exited");
+    for (const one of this.containers.values())
+      if (one.address.href === address.href && one.state !== "exited") return one;
+    return undefined;
   }
 
   isLoaded(address: URL): boolean {
+    return this.loadsFor(address) <= 0;
+  }
+
+  /** How long its load still takes if nothing happens to it; Infinity: it answers nobody. */
+  loadsFor(address: URL): number {
     const container = this.at(address);
-    return container?.state === "running" && this.clock.now() >= container.loadedAt;
+    return container?.state === "running" ? container.loadedAt - this.clock.now() : Infinity;
+  }
+
+  /** From now on it answers nobody for so long. */
+  hang(container: FakeContainer, forMs: number): void {
+    container.loadedAt = this.clock.now() + forMs;
+    this.hint();
   }
 
   noteStop(name: string): void {

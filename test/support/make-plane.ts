@@ -105,14 +105,7 @@ export class Rig {
 
   #start(recipes: readonly Recipe[]): ControlPlane {
     const { world } = this;
-    const {
-      settings,
-      logger = silentLogger,
-      diagnose = lastWords,
-      engines,
-      estimateStore,
-      plan,
-    } = this.#options;
+    const { settings, logger = silentLogger, diagnose = lastWords, engines, estimateStore, plan } = this.#options;
     const clock = this.#process;
     const { life } = this;
     return startControlPlane({
