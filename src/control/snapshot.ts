@@ -17,7 +17,7 @@ export interface FleetSnapshot {
   readonly recipes: readonly Recipe[];
   /** By recipe id; only those still backing off. */
   readonly failures: ReadonlyMap<string, StartFailure>;
-  /** By `gpuKey`: GPUs that nobody of ours holds and that can still not be given out. */
+  /** By `gpuKey`: GPUs of which those of ours who hold them leave something, and that can still not be given out. */
   readonly blocks: ReadonlyMap<string, GpuBlock>;
   /** By model; only those that ought to have more or fewer replicas than their demand alone would start. */
   readonly scale: ReadonlyMap<string, ScaleTarget>;

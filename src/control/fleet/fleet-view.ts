@@ -3,7 +3,7 @@ import type { RuntimeName } from "../../catalog/recipe.ts";
 import type { Gpu } from "../../runtime/driver.ts";
 import type { DemandBook } from "./demand.ts";
 import type { Failures } from "./failures.ts";
-import { gpuKey, type GpuBlock, type GpuBook } from "./gpus.ts";
+import { gpuKey, heldShare, type GpuBlock, type GpuBook } from "./gpus.ts";
 import type { Replica } from "../replica.ts";
 import type { Roster } from "./roster.ts";
 import { snapshotOf } from "../snapshot.ts";
@@ -86,16 +86,17 @@ export function gpuStatuses(parts: Pick<FleetParts, "roster" | "gpus" | "runtime
     const baselineBytes = parts.gpus.baselineBytes(runtime, gpu.id);
     const known = { runtime, number, gpu, ...(baselineBytes === undefined ? {} : { baselineBytes }) };
     if (holder !== undefined) return { ...known, status: "held", holder };
-    return { ...known, status: "free", ...parts.gpus.block(runtime, gpu) };
+    return { ...known, status: "free", ...parts.gpus.block(runtime, gpu, 0) };
   });
 }
 
-/** Of GPUs that a replica holds nothing is asked: they are not to be given out anyway. */
+/** Of GPUs that replicas hold entirely nothing is asked: they are not to be given out anyway. */
 function blocksOf({ runtimes, roster, gpus: book }: FleetParts): ReadonlyMap<string, GpuBlock> {
   const blocks = new Map<string, GpuBlock>();
   for (const [runtime, { gpus }] of runtimes) {
     for (const gpu of gpus) {
-      const block = roster.holder(runtime, gpu.id) === undefined ? book.block(runtime, gpu) : undefined;
+      const share = heldShare(roster.holders(runtime, gpu.id));
+      const block = share < 1 ? book.block(runtime, gpu, share) : undefined;
       if (block !== undefined) blocks.set(gpuKey(runtime, gpu.id), block);
     }
   }

@@ -3,16 +3,19 @@
 //
 //   free         nobody holds it and no more of its memory is in use than usual
 //   held         a replica that is not gone holds it
-//   recovering   its replica is gone, and its memory has not been seen free since; for `recoveryMs` at most
+//   recovering   a replica is gone or has fallen asleep, and its memory has not been seen free since; for `recoveryMs` at most
 //   quarantined  its memory did not come back in that time; until it does, or an operator releases it
 //   foreign      somebody else uses it
 //   unusable     it cannot be read or opened
+//
+// Of a GPU that sleepers hold, or several replicas share, nobody expects all of the memory back: `heldShare` is how much of it
+// those who hold it may use, beside what is usually in use.
 import type { RuntimeName } from "../../catalog/recipe.ts";
 import { formatDuration, formatSize } from "../../lib/units.ts";
 import type { Gpu } from "../../runtime/driver.ts";
 import type { Replica } from "../replica.ts";
 
-/** A GPU that nobody of ours holds and that can still not be given out. */
+/** Why a GPU, or what others of ours leave of it, cannot be given out. */
 export interface GpuBlock {
   readonly status: "recovering" | "quarantined" | "foreign" | "unusable";
   readonly reason: string;
@@ -30,19 +33,22 @@ interface Memory {
   lastBytes?: number;
   /** Least that was ever seen in use while nobody of ours held it. */
   baselineBytes?: number;
-  /** Given back, and not seen free since. */
-  released?: { readonly at: number; readonly by: string };
+  /** Given back, all of it or by one that fell asleep, and not seen free since. */
+  released?: { readonly at: number; readonly after: string };
   quarantined?: string;
 }
 
 type Readings = ReadonlyMap<RuntimeName, { readonly gpus: readonly Gpu[] }>;
-type Leaver = Pick<Replica, "name" | "failureCause" | "identity">;
+type Holder = Pick<Replica, "state" | "residualShare" | "identity">;
+type Leaver = Pick<Replica, "name" | "state" | "failureCause" | "identity">;
 
 /** The cause of a failed start whose GPUs another gateway had taken first. */
 const GPU_TAKEN = "gpu_taken";
 const GIB = 2 ** 30;
 /** What drivers and firmware keep for themselves on an idle GPU: about 300 MB on an MI300X, up to 6 % on a partition. */
 const IDLE_SHARE = 0.1;
+/** What a sleeper is taken to keep whose GPUs were not seen with it alone. */
+const ASSUMED_RESIDUAL = 0.15;
 
 export class GpuBook {
   readonly #recoveryMs: number;
@@ -53,46 +59,50 @@ export class GpuBook {
   }
 
   /**
-   * A replica is gone. From now on its GPUs are not free before a reading says so: those whose memory was ever read, and
-   * those it never got because somebody else had taken them. True where there are such.
+   * A replica is gone, or asleep. From now on its GPUs are not free before a reading says so: those whose memory was ever
+   * read, and those it never got because somebody else had taken them. True where there are such.
    */
-  giveBack({ name, failureCause, identity }: Leaver, runtimes: Readings, now: number): boolean {
+  giveBack({ name, state, failureCause, identity }: Leaver, runtimes: Readings, now: number): boolean {
     const { runtime, gpus } = identity;
     const readable = new Set(
       (runtimes.get(runtime)?.gpus ?? []).filter(({ usedBytes }) => usedBytes !== undefined).map(({ id }) => id),
     );
     const isDoubtful = (gpu: string) => readable.has(gpu) || this.#memory(runtime, gpu).lastBytes !== undefined;
     const doubtful = gpus.filter((gpu) => failureCause === GPU_TAKEN || isDoubtful(gpu));
-    for (const gpu of doubtful) this.#memory(runtime, gpu).released = { at: now, by: name };
+    const after = `${name} was ${state === "sleeping" ? "put to sleep" : "stopped"}`;
+    for (const gpu of doubtful) this.#memory(runtime, gpu).released = { at: now, after };
     return doubtful.length > 0;
   }
 
-  /** A reading that was asked for at `askedAt`; `isHeld` tells whether a replica holds the GPU now. */
+  /** A reading that was asked for at `askedAt`; for `heldShare` see the function of that name. */
   observe(
     runtime: RuntimeName,
     gpus: readonly Gpu[],
-    reading: { readonly askedAt: number; isHeld(gpu: string): boolean },
+    reading: { readonly askedAt: number; heldShare(gpu: string): number },
   ): readonly GpuChange[] {
     const changes = gpus.flatMap((gpu) => {
       const memory = this.#memory(runtime, gpu.id);
       if (gpu.usedBytes !== undefined) memory.lastBytes = gpu.usedBytes;
-      if (reading.isHeld(gpu.id)) return [];
-      return this.#read(gpu, memory, reading.askedAt) ?? [];
+      const share = reading.heldShare(gpu.id);
+      if (share < 1) return this.#read(gpu, memory, { askedAt: reading.askedAt, heldShare: share }) ?? [];
+      // All of it may be used by those who hold it: what others left on it cannot be told, and is looked for after them.
+      delete memory.released;
+      return [];
     });
     return [...changes, ...this.#missVanished(runtime, new Set(gpus.map(({ id }) => id)), reading.askedAt)];
   }
 
-  /** Why it cannot be given out although nobody of ours holds it; undefined when it can. */
-  block(runtime: RuntimeName, gpu: Gpu): GpuBlock | undefined {
+  /** Why what those of ours leave of it who hold it cannot be given out; undefined when it can. */
+  block(runtime: RuntimeName, gpu: Gpu, heldShare: number): GpuBlock | undefined {
     const memory = this.#memories.get(gpuKey(runtime, gpu.id)) ?? {};
     if (gpu.unusable !== undefined) return { status: "unusable", reason: gpu.unusable };
     if (memory.quarantined !== undefined) return { status: "quarantined", reason: memory.quarantined };
     if (memory.released !== undefined) {
-      return { status: "recovering", reason: `waiting for its memory after ${memory.released.by} was stopped` };
+      return { status: "recovering", reason: `waiting for its memory after ${memory.released.after}` };
     }
     if (gpu.foreign !== undefined) return { status: "foreign", reason: `in use by ${gpu.foreign}` };
     const usedBytes = gpu.usedBytes ?? memory.lastBytes ?? 0;
-    if (isQuiet({ ...gpu, usedBytes }, memory)) return undefined;
+    if (isQuiet({ ...gpu, usedBytes }, memory, heldShare)) return undefined;
     return {
       status: "foreign",
       reason: `${formatSize(usedBytes)} of its memory are in use by something that this gateway did not start`,
@@ -106,17 +116,21 @@ export class GpuBook {
     );
   }
 
-  /** An operator's word: what is in use on it now is its usual amount. */
-  forgive(runtime: RuntimeName, gpu: Gpu): void {
-    const { usedBytes } = gpu;
-    this.#memories.set(gpuKey(runtime, gpu.id), usedBytes === undefined ? {} : { baselineBytes: usedBytes });
+  /** An operator's word: what is in use on it now beside the share of those who hold it is its usual amount. */
+  forgive(runtime: RuntimeName, { id, usedBytes, memoryBytes }: Gpu, share: number): void {
+    const baselineBytes = Math.max(0, (usedBytes ?? 0) - memoryBytes * share);
+    this.#memories.set(gpuKey(runtime, id), usedBytes === undefined ? {} : { baselineBytes });
   }
 
   baselineBytes(runtime: RuntimeName, gpu: string): number | undefined {
     return this.#memories.get(gpuKey(runtime, gpu))?.baselineBytes;
   }
 
-  #read(gpu: Gpu, memory: Memory, askedAt: number): GpuChange | undefined {
+  #read(
+    gpu: Gpu,
+    memory: Memory,
+    { askedAt, heldShare }: { readonly askedAt: number; readonly heldShare: number },
+  ): GpuChange | undefined {
     const { released, quarantined } = memory;
     if (released !== undefined && askedAt < released.at) return undefined;
     // Somebody else took it meanwhile: what is in use there is not ours any more.
@@ -125,11 +139,12 @@ export class GpuBook {
     // What cannot be read now is not free because of it.
     if (usedBytes === undefined && memory.lastBytes !== undefined)
       return this.#overdue(gpu.id, memory, { now: askedAt, what: "its memory cannot be read" });
-    if (!isQuiet(gpu, memory)) {
+    if (!isQuiet(gpu, memory, heldShare)) {
       const what = `${formatSize(usedBytes ?? 0)} of its memory are still in use`;
       return this.#overdue(gpu.id, memory, { now: askedAt, what });
     }
-    if (usedBytes !== undefined) memory.baselineBytes = Math.min(memory.baselineBytes ?? usedBytes, usedBytes);
+    if (usedBytes !== undefined && heldShare === 0)
+      memory.baselineBytes = Math.min(memory.baselineBytes ?? usedBytes, usedBytes);
     delete memory.released;
     delete memory.quarantined;
     if (quarantined !== undefined) return { gpu: gpu.id, kind: "returned", reason: "its memory came back" };
@@ -150,7 +165,7 @@ export class GpuBook {
   #overdue(gpu: string, memory: Memory, { now, what }: { now: number; what: string }): GpuChange | undefined {
     const { released } = memory;
     if (released === undefined || now - released.at < this.#recoveryMs) return undefined;
-    const reason = `${what} ${formatDuration(this.#recoveryMs)} after ${released.by} was stopped`;
+    const reason = `${what} ${formatDuration(this.#recoveryMs)} after ${released.after}`;
     delete memory.released;
     memory.quarantined = reason;
     return { gpu, kind: "quarantined", reason };
@@ -166,11 +181,20 @@ export class GpuBook {
   }
 }
 
-/** Whether no more of its memory is in use than usual; one whose memory could never be read is believed. */
-function isQuiet({ usedBytes, memoryBytes }: Gpu, { baselineBytes }: Memory): boolean {
+/** Whether no more of its memory is in use than usual and by those who hold it; one that could never be read is believed. */
+function isQuiet({ usedBytes, memoryBytes }: Gpu, { baselineBytes }: Memory, heldShare: number): boolean {
   if (usedBytes === undefined) return true;
-  if (baselineBytes === undefined) return usedBytes <= memoryBytes * IDLE_SHARE;
-  return usedBytes <= baselineBytes + Math.max(GIB, memoryBytes * 0.02);
+  const heldBytes = memoryBytes * heldShare;
+  if (baselineBytes === undefined) return usedBytes <= memoryBytes * IDLE_SHARE + heldBytes;
+  return usedBytes <= baselineBytes + Math.max(GIB, memoryBytes * 0.02) + heldBytes;
+}
+
+/** How much of the memory of a GPU those who hold it may use: what sleepers keep, and the shares of the others. */
+export function heldShare(holders: readonly Holder[]): number {
+  const shares = holders.map(({ state, residualShare, identity }) =>
+    state === "sleeping" ? (residualShare ?? ASSUMED_RESIDUAL) : (identity.gpuFraction ?? 1),
+  );
+  return shares.reduce((sum, share) => sum + share, 0);
 }
 
 /** Names a GPU among those of all runtimes. */

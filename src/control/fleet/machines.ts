@@ -5,7 +5,7 @@ import type { Journal } from "../journal.ts";
 import type { Replica } from "../replica.ts";
 import type { RuntimeSnapshot } from "../snapshot.ts";
 import { gpuStatuses, type GpuStatus } from "./fleet-view.ts";
-import { GpuBook } from "./gpus.ts";
+import { GpuBook, heldShare } from "./gpus.ts";
 import type { Roster } from "./roster.ts";
 
 export interface MachinesDeps {
@@ -37,8 +37,8 @@ export class Machines {
   set(name: RuntimeName, runtime: RuntimeSnapshot, askedAt?: number): void {
     const { roster, journal } = this.#deps;
     this.#runtimes.set(name, runtime);
-    const isHeld = (gpu: string) => roster.holder(name, gpu) !== undefined;
-    const changes = askedAt === undefined ? [] : this.book.observe(name, runtime.gpus, { askedAt, isHeld });
+    const held = (gpu: string) => heldShare(roster.holders(name, gpu));
+    const changes = askedAt === undefined ? [] : this.book.observe(name, runtime.gpus, { askedAt, heldShare: held });
     for (const change of changes) journal.gpu(name, change);
     this.#deps.onChange();
   }
@@ -52,7 +52,7 @@ export class Machines {
     return gpuStatuses({ roster: this.#deps.roster, gpus: this.book, runtimes: this.#runtimes });
   }
 
-  /** A replica is gone: whether its GPUs are free is to be seen. */
+  /** A replica is gone, or asleep: whether what it gave back of its GPUs is free is to be seen. */
   giveBack(replica: Replica): void {
     const isDoubtful = this.book.giveBack(replica, this.#runtimes, this.#deps.clock.now());
     if (isDoubtful) this.#deps.onSuspect(replica.identity.runtime);
@@ -60,7 +60,7 @@ export class Machines {
 
   /** Takes an operator's word that a GPU can be given out, whatever is in use on it now. */
   release({ runtime, gpu }: Pick<GpuStatus, "runtime" | "gpu">): void {
-    this.book.forgive(runtime, gpu);
+    this.book.forgive(runtime, gpu, heldShare(this.#deps.roster.holders(runtime, gpu.id)));
     this.#deps.journal.gpu(runtime, { gpu: gpu.id, kind: "released", reason: "an operator released it" });
     this.#deps.onChange();
   }

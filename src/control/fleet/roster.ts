@@ -1,14 +1,18 @@
-// The replicas there are, by name and by model, and what is remembered of those that are gone.
+// The replicas there are, by name, by model and by GPU, and what is remembered of those that are gone.
 import { LRUCache } from "lru-cache";
 import type { RuntimeName } from "../../catalog/recipe.ts";
 import type { BackendRef } from "../../runtime/driver.ts";
 import type { Replica } from "../replica.ts";
+import { gpuKey } from "./gpus.ts";
 
 /** A list asked for before a removal may arrive after it; more than a few of those refs are never in flight. */
 const REMEMBERED = 1000;
 
 /** The roster for those who may only look. */
-export type RosterView = Pick<Roster, "all" | "find" | "holder" | "isBuried" | "ofModel" | "remains" | "remainsOf">;
+export type RosterView = Pick<
+  Roster,
+  "all" | "find" | "holder" | "holders" | "isBuried" | "ofModel" | "remains" | "remainsOf"
+>;
 
 /** A replica that is gone: enough to find its log. */
 export interface Remains {
@@ -23,6 +27,8 @@ export interface Remains {
 export class Roster {
   readonly #byName = new Map<string, Replica>();
   readonly #byModel = new Map<string, readonly Replica[]>();
+  /** By `gpuKey`. */
+  readonly #byGpu = new Map<string, readonly Replica[]>();
   /** Refs, and when they were buried. */
   readonly #buried = new LRUCache<string, number>({ max: REMEMBERED });
   /** By name; the newest first. */
@@ -32,14 +38,14 @@ export class Roster {
     if (this.#byName.has(replica.name)) throw new Error(`replica ${replica.name} exists already`);
     this.#byName.set(replica.name, replica);
     this.#remains.delete(replica.name);
-    this.#byModel.set(replica.model, [...this.ofModel(replica.model), replica]);
+    include(this.#byModel, replica.model, replica);
+    for (const key of gpuKeysOf(replica)) include(this.#byGpu, key, replica);
   }
 
   bury(replica: Replica, now: number): void {
     this.#byName.delete(replica.name);
-    const remaining = this.ofModel(replica.model).filter((other) => other !== replica);
-    if (remaining.length === 0) this.#byModel.delete(replica.model);
-    else this.#byModel.set(replica.model, remaining);
+    exclude(this.#byModel, replica.model, replica);
+    for (const key of gpuKeysOf(replica)) exclude(this.#byGpu, key, replica);
     const { name, model, ref } = replica;
     const { recipeId, runtime } = replica.identity;
     if (ref !== undefined) this.#buried.set(ref.id, now);
@@ -70,9 +76,15 @@ export class Roster {
     return this.#byName.get(name);
   }
 
-  /** The replica that holds a GPU of the runtime. */
+  /** The replica that holds a GPU of the runtime: of several the first one that is awake, and else the first. */
   holder(runtime: RuntimeName, gpu: string): Replica | undefined {
-    return this.all().find(({ identity }) => identity.runtime === runtime && identity.gpus.includes(gpu));
+    const holders = this.holders(runtime, gpu);
+    return holders.find(({ state }) => state !== "sleeping") ?? holders[0];
+  }
+
+  /** All that hold a GPU of the runtime, awake or asleep, the eldest first. */
+  holders(runtime: RuntimeName, gpu: string): readonly Replica[] {
+    return this.#byGpu.get(gpuKey(runtime, gpu)) ?? NONE;
   }
 
   all(): readonly Replica[] {
@@ -93,3 +105,17 @@ export class Roster {
 }
 
 const NONE: readonly Replica[] = [];
+
+function gpuKeysOf({ identity: { runtime, gpus } }: Replica): readonly string[] {
+  return gpus.map((gpu) => gpuKey(runtime, gpu));
+}
+
+function include(index: Map<string, readonly Replica[]>, key: string, replica: Replica): void {
+  index.set(key, [...(index.get(key) ?? NONE), replica]);
+}
+
+function exclude(index: Map<string, readonly Replica[]>, key: string, replica: Replica): void {
+  const remaining = (index.get(key) ?? NONE).filter((other) => other !== replica);
+  if (remaining.length === 0) index.delete(key);
+  else index.set(key, remaining);
+}

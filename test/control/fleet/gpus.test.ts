@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { GpuBook, type GpuChange } from "../../../src/control/fleet/gpus.ts";
+import { GpuBook, heldShare, type GpuChange } from "../../../src/control/fleet/gpus.ts";
 import type { Replica } from "../../../src/control/replica.ts";
 import type { Gpu } from "../../../src/runtime/driver.ts";
 import { makeReplica } from "../../support/make-replica.ts";
@@ -20,14 +20,14 @@ function leaver(options: { readonly isTaken?: boolean } = {}): Replica {
 
 class Scene {
   readonly book = new GpuBook({ recoveryMs: 60_000 });
-  isHeld = false;
+  heldShare = 0;
 
   read(reading: Gpu, askedAt: number): readonly GpuChange[] {
-    return this.book.observe("docker", [reading], { askedAt, isHeld: () => this.isHeld });
+    return this.book.observe("docker", [reading], { askedAt, heldShare: () => this.heldShare });
   }
 
   status(reading: Gpu): string {
-    return this.book.block("docker", reading)?.status ?? "free";
+    return this.book.block("docker", reading, this.heldShare)?.status ?? "free";
   }
 
   giveBack(reading: Gpu, now: number, replica = leaver()): boolean {
@@ -51,7 +51,7 @@ describe("a GPU that nobody used", () => {
   ])("is somebody else's when %s", (_, reading) => {
     const scene = new Scene();
     scene.read(reading, 0);
-    expect(scene.book.block("docker", reading)).toMatchObject({
+    expect(scene.book.block("docker", reading, 0)).toMatchObject({
       status: "foreign",
       reason: expect.stringContaining("in use"),
     });
@@ -71,7 +71,7 @@ describe("a GPU that nobody used", () => {
     const scene = new Scene();
     scene.read(gpu(0.3), 0);
     scene.read(gpu(12), 1);
-    expect(scene.book.block("docker", gpu(12))?.reason).toContain("12 GiB");
+    expect(scene.book.block("docker", gpu(12), 0)?.reason).toContain("12 GiB");
     scene.read(gpu(0.4), 2);
     expect(scene.status(gpu(0.4))).toBe("free");
   });
@@ -120,7 +120,7 @@ describe("a GPU that was given back", () => {
     const scene = new Scene();
     scene.giveBack(gpu(63), 0);
     scene.read(gpu(63), 60_000);
-    scene.book.forgive("docker", gpu(63));
+    scene.book.forgive("docker", gpu(63), 0);
     expect(scene.status(gpu(63))).toBe("free");
     scene.read(gpu(80), 61_000);
     expect(scene.status(gpu(80))).toBe("foreign");
@@ -132,9 +132,9 @@ describe("a GPU that was given back", () => {
 
   it("stays in doubt while its memory, which could be read before, cannot be read", () => {
     const scene = new Scene();
-    scene.isHeld = true;
+    scene.heldShare = 1;
     scene.read(gpu(150), 0);
-    scene.isHeld = false;
+    scene.heldShare = 0;
     scene.giveBack(gpu(150), 1);
     expect(scene.read(gpu(undefined), 2)).toEqual([]);
     expect(scene.status(gpu(undefined))).toBe("recovering");
@@ -154,7 +154,7 @@ describe("a GPU that was given back", () => {
   it("is not waited for once it has been away for longer than its memory may take", () => {
     const scene = new Scene();
     scene.giveBack(gpu(150), 0);
-    const readNothing = (askedAt: number) => scene.book.observe("docker", [], { askedAt, isHeld: () => false });
+    const readNothing = (askedAt: number) => scene.book.observe("docker", [], { askedAt, heldShare: () => 0 });
     readNothing(59_999);
     expect(scene.book.isRecovering("docker")).toBe(true);
     expect(readNothing(60_000)).toMatchObject([{ kind: "quarantined", reason: expect.stringContaining("vanished") }]);
@@ -175,8 +175,66 @@ describe("a GPU that was given back", () => {
   it("is held by the next replica, and its readings say nothing then", () => {
     const scene = new Scene();
     scene.read(gpu(0.3), 0);
-    scene.isHeld = true;
+    scene.heldShare = 1;
     expect(scene.read(gpu(150), 1)).toEqual([]);
     expect(scene.book.baselineBytes("docker", ID)).toBe(0.3 * GIB);
+  });
+});
+
+describe("a GPU that a sleeper keeps", () => {
+  it("is free for others with what the sleeper keeps, and no more", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    scene.heldShare = 0.05;
+    expect(scene.read(gpu(9), 1)).toEqual([]);
+    expect(scene.status(gpu(9))).toBe("free");
+    expect(scene.status(gpu(20))).toBe("foreign");
+  });
+
+  it("has not come back before all is back but what the sleeper keeps", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    scene.heldShare = 0.05;
+    scene.giveBack(gpu(170), 1);
+    expect(scene.read(gpu(20), 2)).toEqual([]);
+    expect(scene.status(gpu(20))).toBe("recovering");
+    expect(scene.read(gpu(9), 3)).toMatchObject([{ kind: "recovered" }]);
+    expect(scene.status(gpu(9))).toBe("free");
+  });
+
+  it("is quarantined with what somebody else left, not with what the sleeper keeps", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    scene.heldShare = 0.05;
+    scene.giveBack(gpu(170), 0);
+    expect(scene.read(gpu(60), 60_000)).toMatchObject([{ kind: "quarantined" }]);
+    expect(scene.read(gpu(9), 61_000)).toMatchObject([{ kind: "returned" }]);
+  });
+
+  it("says nothing of what it usually has in use", () => {
+    const scene = new Scene();
+    scene.heldShare = 0.05;
+    scene.read(gpu(9), 0);
+    expect(scene.book.baselineBytes("docker", ID)).toBeUndefined();
+  });
+
+  it("is not waited for while somebody awake has it, nor is that somebody's memory an operator's usual amount", () => {
+    const scene = new Scene();
+    scene.giveBack(gpu(150), 0);
+    scene.heldShare = 1.05;
+    expect(scene.read(gpu(150), 1)).toEqual([]);
+    expect(scene.book.isRecovering("docker")).toBe(false);
+    scene.book.forgive("docker", gpu(150), 1.05);
+    expect(scene.book.baselineBytes("docker", ID)).toBe(0);
+  });
+
+  it("is expected to have in use what those who hold it may use", () => {
+    const identity = (gpuFraction?: number) => ({ ...leaver().identity, ...(gpuFraction && { gpuFraction }) });
+    const asleep = { state: "sleeping", residualShare: 0.05, identity: identity() } as const;
+    expect(heldShare([])).toBe(0);
+    expect(heldShare([asleep])).toBe(0.05);
+    expect(heldShare([{ ...asleep, state: "ready" }])).toBe(1);
+    expect(heldShare([asleep, { ...asleep, state: "stopping", identity: identity(0.5) }])).toBe(0.55);
+    expect(heldShare([{ ...asleep, residualShare: undefined }])).toBeGreaterThan(0);
   });
 });
