@@ -10,6 +10,9 @@ export interface RenderedError {
 /** Errors of the operator's files and machine: their messages name paths and addresses. */
 const OPERATOR_CODES: readonly ErrorCode[] = ["invalid_config", "invalid_recipe", "runtime_failed"];
 
+/** Asking again sooner is a burden, and Retry-After counts in whole seconds. */
+const SOONEST_RETRY_MS = 1_000;
+
 /** What an API client may be told of whatever was thrown; the original stays as the cause, for the log. */
 export function forApiClients(error: unknown): AimError {
   if (!isAimError(error) || OPERATOR_CODES.includes(error.code)) return internalError(error);
@@ -63,7 +66,7 @@ export function errorObject(error: AimError): object {
 function retryAfter(error: AimError): Record<string, string> {
   // Whoever is told not to retry must not be told when.
   if (error.retryAfterMs === undefined || !error.retryable) return {};
-  const ms = Math.max(1, Math.ceil(error.retryAfterMs));
+  const ms = Math.max(SOONEST_RETRY_MS, Math.ceil(error.retryAfterMs));
   return { "retry-after": String(Math.ceil(ms / 1000)), "retry-after-ms": String(ms) };
 }
 

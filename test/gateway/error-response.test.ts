@@ -21,11 +21,12 @@ describe("renderError", () => {
   });
 
   it.each([
-    [1, "1", "1"],
+    [1, "1", "1000"],
     [1000, "1", "1000"],
     [1000.4, "2", "1001"],
     [41_200, "42", "41200"],
-    [0, "1", "1"],
+    [0, "1", "1000"],
+    [-5, "1", "1000"],
   ])("says when to ask again: %d ms", (retryAfterMs, seconds, ms) => {
     const { headers } = renderError(new AimError("model_loading", "m", { retryAfterMs }));
     expect(headers).toMatchObject({ "retry-after": seconds, "retry-after-ms": ms });
