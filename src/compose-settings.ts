@@ -4,6 +4,7 @@ import type { CatalogOptions } from "./catalog/catalog.ts";
 import type { Config } from "./config.ts";
 import type { ControlPlaneSettings } from "./control/plane.ts";
 import type { GatewaySettings } from "./gateway/deps.ts";
+import type { ApiKey } from "./gateway/keys.ts";
 
 const RECONCILE_EVERY_MS = 10_000;
 const FIRST_HEARTBEAT_MS = 500;
@@ -70,4 +71,14 @@ export function gatewaySettings(config: Config): GatewaySettings {
     firstByteTimeoutMs: config.timeouts.firstByte,
     idleTimeoutMs: config.timeouts.idle,
   };
+}
+
+/** One without a name is called by its place, never by a piece of the key. */
+export function apiKeys({ apiKeys: entries }: Pick<Config, "apiKeys">): readonly ApiKey[] {
+  return entries.map((entry, at) => {
+    const name = `key-${at + 1}`;
+    return typeof entry === "string"
+      ? { key: entry, name, weight: 1, priority: "normal", mayStart: true }
+      : { ...entry, name: entry.name ?? name };
+  });
 }

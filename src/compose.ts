@@ -3,7 +3,7 @@ import { createAdminRoutes } from "./admin/routes.ts";
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import { examineSurroundings } from "./compose-doctor.ts";
 import { createDrivers, engineKnowledge } from "./compose-runtimes.ts";
-import { catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
+import { apiKeys, catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
 import { controlView, modelDirectory } from "./compose-views.ts";
 import { isLoopback, type Config } from "./config.ts";
 import type { EstimateStore } from "./control/launcher/estimates.ts";
@@ -94,7 +94,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
       clock,
       stopping: stopping.signal,
     }),
-    keys: config.apiKeys.map((key) => (typeof key === "string" ? key : key.key)),
+    keys: apiKeys(config),
     allowedHosts: isLoopback(config.listen.host) ? loopbackHosts(config.listen.host) : undefined,
     settings: gatewaySettings(config),
     clock,

@@ -14,7 +14,7 @@ export async function acquireLease(target: Target, exchange: Exchange, deps: Acq
   exchange.phase = "queued";
   const queuedAt = deps.clock.now();
   try {
-    const hints = { requestId: exchange.requestId, bodyBytes: target.body.length };
+    const hints = { ...target.hints, requestId: exchange.requestId, bodyBytes: target.body.length };
     const answer = deps.pool.acquire(target.model, hints, exchange.signal);
     const lease = answer instanceof Promise ? await hold(answer, { target, exchange, deps }) : answer;
     exchange.dequeued(queuedAt, lease);
@@ -34,7 +34,9 @@ interface Wait {
 /** Waits for the lease; gives up by aborting the exchange, which the pool hears through the signal. */
 async function hold(pending: Promise<Lease>, wait: Wait): Promise<Lease> {
   const { target, exchange, deps } = wait;
-  const longest = target.stream ? deps.settings.maxStreamHoldMs : deps.settings.maxHoldMs;
+  const allowed = target.stream ? deps.settings.maxStreamHoldMs : deps.settings.maxHoldMs;
+  const longest = Math.min(allowed, target.maxWaitMs);
+  // A timer even where nothing is left: until it fires it is decided whether to start one, and so when to come back.
   const left = exchange.startedAt + longest - deps.clock.now();
   const limit = deps.clock.setTimer(Math.max(0, left), () => exchange.abort(stillLoading(wait)));
   if (target.stream) exchange.keepAlive ??= startKeepAlive(wait);

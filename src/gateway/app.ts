@@ -7,7 +7,7 @@ import type { GatewayDeps } from "./deps.ts";
 import { internalError, renderError, shuttingDown } from "./error-response.ts";
 import { checkHost } from "./hosts.ts";
 import { createInference } from "./inference.ts";
-import { createKeyCheck } from "./keys.ts";
+import { type Client, createKeyCheck } from "./keys.ts";
 import { createModelRoutes } from "./models.ts";
 
 /** What is forwarded to replicas, under the same path. */
@@ -18,6 +18,8 @@ const OPEN_PATHS = ["/health/live", "/health/ready"];
 
 interface Env {
   Bindings: HttpBindings;
+  /** Whose request it is, where keys say so. */
+  Variables: { client: Client | undefined };
 }
 
 /** The whole gateway as an app for `listen`. */
@@ -28,7 +30,7 @@ export function createApp(deps: GatewayDeps): Hono<Env> {
     const { incoming, outgoing } = c.env;
     outgoing.setHeader("x-request-id", requestIdOf(incoming.headers["x-request-id"]) ?? deps.random.id());
     checkHost(incoming.rawHeaders, deps.allowedHosts);
-    if (!isOpen(c)) checkKey(incoming.rawHeaders);
+    if (!isOpen(c)) c.set("client", checkKey(incoming.rawHeaders));
     await next();
   });
   addInference(app, deps);
@@ -47,7 +49,8 @@ function addInference(app: Hono<Env>, deps: GatewayDeps): void {
     app.post(route, async (c) => {
       if (deps.draining.aborted) throw shuttingDown();
       const { incoming, outgoing } = c.env;
-      await infer({ incoming, outgoing, route, requestId: String(outgoing.getHeader("x-request-id")) });
+      const requestId = String(outgoing.getHeader("x-request-id"));
+      await infer({ incoming, outgoing, route, requestId, client: c.get("client") });
       return RESPONSE_ALREADY_SENT;
     });
     app.all(route, refuseMethod("POST"));

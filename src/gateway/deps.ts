@@ -5,6 +5,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { ApiKey } from "./keys.ts";
 import type { ModelDirectory, ReplicaPool } from "./pool.ts";
 
 export interface GatewayDeps {
@@ -17,7 +18,7 @@ export interface GatewayDeps {
   /** Serves /api/*, /health/* and /metrics under their full paths. */
   readonly admin: Hono;
   /** Empty: everyone may ask. */
-  readonly keys: readonly string[];
+  readonly keys: readonly ApiKey[];
   /** Host names that requests may be addressed to; absent: any. See `loopbackHosts`. */
   readonly allowedHosts: readonly string[] | undefined;
   readonly settings: GatewaySettings;

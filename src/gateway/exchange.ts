@@ -8,7 +8,8 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { clientGone } from "./body.ts";
 import { forApiClients } from "./error-response.ts";
 import type { KeepAlive } from "./keep-alive.ts";
-import type { Lease } from "./pool.ts";
+import type { Client } from "./keys.ts";
+import type { Lease, Priority } from "./pool.ts";
 import { Reply } from "./reply.ts";
 import type { Target } from "./resolve.ts";
 
@@ -28,12 +29,15 @@ export interface ExchangeInit {
   readonly outgoing: ServerResponse;
   readonly route: string;
   readonly requestId: string;
+  /** Whose request it is; undefined where there are no keys. */
+  readonly client: Client | undefined;
 }
 
 export class Exchange {
   readonly incoming: IncomingMessage;
   readonly route: string;
   readonly requestId: string;
+  readonly client: Client | undefined;
   readonly reply: Reply;
   readonly startedAt: number;
   phase: Phase = "reading";
@@ -44,6 +48,7 @@ export class Exchange {
   readonly #controller = new AbortController();
   readonly #unwatch: () => void;
   #model: string | undefined;
+  #priority: Priority | undefined;
   #lease: Lease | undefined;
   #queueMs: number | undefined;
   #status = 0;
@@ -53,6 +58,7 @@ export class Exchange {
     this.incoming = init.incoming;
     this.route = init.route;
     this.requestId = init.requestId;
+    this.client = init.client;
     this.reply = new Reply(init.incoming, init.outgoing, deps.clock);
     this.startedAt = deps.clock.now();
     this.#deps = deps;
@@ -77,6 +83,7 @@ export class Exchange {
 
   resolved(target: Target): Target {
     this.#model = target.model;
+    this.#priority = target.hints.priority;
     this.reply.header("x-aim-model", target.model);
     return target;
   }
@@ -150,6 +157,8 @@ export class Exchange {
     const fields = {
       requestId: this.requestId,
       route: this.route,
+      client: this.client?.name,
+      priority: this.#priority,
       model: this.#model,
       replica: this.#lease?.replica,
       status: error?.status ?? this.#status,

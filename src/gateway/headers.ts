@@ -28,7 +28,7 @@ const NOT_TO_BACKEND = new Set([
   "content-length",
   "expect",
   "x-request-id",
-  // Claims about the client that nobody has checked.
+  // Claims about the client that nobody has checked, as is x-forwarded-*. (And x-aim-* is said to the gateway alone.)
   "forwarded",
   "x-real-ip",
 ]);
@@ -50,7 +50,7 @@ export function requestHeaders(
   const headers = stream ? ["accept-encoding", "identity"] : [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]?.toLowerCase() ?? "";
-    if (NOT_TO_BACKEND.has(name) || named.has(name) || name.startsWith("x-forwarded-")) continue;
+    if (NOT_TO_BACKEND.has(name) || named.has(name) || /^x-(forwarded|aim)-/.test(name)) continue;
     if (stream && name === "accept-encoding") continue;
     headers.push(name, rawHeaders[at + 1] ?? "");
   }

@@ -32,7 +32,8 @@ export function createInference(deps: GatewayDeps): Inference {
 }
 
 async function serve(exchange: Exchange, deps: GatewayDeps, forward: Forward): Promise<void> {
-  const request = await readRequest(exchange.incoming, deps.settings.maxBodyBytes);
+  const { maxBodyBytes } = deps.settings;
+  const request = await readRequest(exchange.incoming, { maxBodyBytes, client: exchange.client });
   const target = exchange.resolved(resolveModel(request, deps));
   await untilReached(exchange, async () => {
     const lease = await acquireLease(target, exchange, deps);

@@ -1,20 +1,42 @@
-// API keys: who may ask at all. Compared as digests, all of them, so that timing tells nothing.
+// API keys: who may ask at all, and as whom. Compared as digests, all of them, so that timing tells nothing.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { AimError } from "../errors.ts";
+import type { Priority } from "./pool.ts";
 
-/** Throws `invalid_api_key` unless the headers carry one of the keys. Takes raw headers, since Node hides repeated ones. */
-export type KeyCheck = (rawHeaders: readonly string[]) => void;
+/** Who asks, by the key that was sent, and what is granted to that one. */
+export interface Client {
+  /** For logs and for taking turns; says nothing of the key. Keys of one name are one client. */
+  readonly name: string;
+  readonly weight: number;
+  /** The highest that its requests may have, and what they have unless they ask for less. */
+  readonly priority: Priority;
+  readonly mayStart: boolean;
+}
+
+export interface ApiKey extends Client {
+  readonly key: string;
+}
+
+/**
+ * The client whose key the headers carry; undefined where there are no keys. Throws `invalid_api_key` for any other.
+ * Takes raw headers, since Node hides repeated ones.
+ */
+export type KeyCheck = (rawHeaders: readonly string[]) => Client | undefined;
 
 /** Without any key everyone may ask; whether that is safe where we listen is for the configuration to decide. */
-export function createKeyCheck(keys: readonly string[]): KeyCheck {
-  if (keys.length === 0) return () => {};
-  const digests = keys.map(digest);
+export function createKeyCheck(keys: readonly ApiKey[]): KeyCheck {
+  if (keys.length === 0) return () => undefined;
+  const known = keys.map(({ key, ...client }) => ({ digest: digestOf(key), client }));
   return (rawHeaders) => {
     const offered = new Set(offeredKeys(rawHeaders));
     if (offered.size > 1) throw refused("the request carries more than one API key; send one");
     const [key] = offered;
     if (key === undefined) throw refused('no API key was sent; send the header "Authorization: Bearer <key>"');
-    if (!matchesAny(digest(key), digests)) throw refused("the API key is not valid");
+    const offeredDigest = digestOf(key);
+    // Never stops at the first that fits.
+    const [match] = known.filter(({ digest }) => timingSafeEqual(offeredDigest, digest));
+    if (match === undefined) throw refused("the API key is not valid");
+    return match.client;
   };
 }
 
@@ -28,13 +50,7 @@ function* offeredKeys(rawHeaders: readonly string[]): Generator<string> {
   }
 }
 
-function matchesAny(offered: Buffer, digests: readonly Buffer[]): boolean {
-  let found = false;
-  for (const known of digests) found = timingSafeEqual(offered, known) || found;
-  return found;
-}
-
-function digest(key: string): Buffer {
+function digestOf(key: string): Buffer {
   return createHash("sha256").update(key, "utf8").digest();
 }
 

@@ -4,11 +4,16 @@ import type { IncomingMessage } from "node:http";
 import { AimError } from "../errors.ts";
 import { readBody } from "./body.ts";
 import { requestHeaders } from "./headers.ts";
-import { MAX_DEPTH, scanMembers, type Span } from "./scan.ts";
+import { type Hints, readHints, readKeepAlive, readMaxWait } from "./hints.ts";
+import type { Client } from "./keys.ts";
+import { MAX_DEPTH, type Member, scanMembers, type Span } from "./scan.ts";
 
 export interface InferenceRequest extends RequestBody {
   /** What the backend gets to see of the client's headers. */
   readonly headers: readonly string[];
+  readonly hints: Hints;
+  /** How long it would wait for a replica, in ms. */
+  readonly maxWaitMs: number;
 }
 
 export interface RequestBody {
@@ -18,20 +23,35 @@ export interface RequestBody {
   /** Where the value of `model`, quotes included, lies in the body. */
   readonly modelSpan: Span;
   readonly stream: boolean;
+  /** What `keep_alive` asks for, in ms. */
+  readonly keepAliveMs: number | undefined;
+  /** The bytes that are meant for the gateway alone; undefined where there are none. */
+  readonly keepAliveSpan: Span | undefined;
+}
+
+export interface Admission {
+  readonly maxBodyBytes: number;
+  /** Whose request it is, where keys say so. */
+  readonly client: Client | undefined;
 }
 
 /** Reads and checks the request; rejects with an `AimError` that says what to change. */
-export async function readRequest(incoming: IncomingMessage, maxBodyBytes: number): Promise<InferenceRequest> {
+export async function readRequest(incoming: IncomingMessage, admission: Admission): Promise<InferenceRequest> {
   requirePlainJson(incoming);
-  const request = parseBody(await readBody(incoming, maxBodyBytes));
-  const { connection } = incoming.headers;
-  return { ...request, headers: requestHeaders(incoming.rawHeaders, { connection, stream: request.stream }) };
+  const request = parseBody(await readBody(incoming, admission.maxBodyBytes));
+  const { headers, rawHeaders } = incoming;
+  return {
+    ...request,
+    headers: requestHeaders(rawHeaders, { connection: headers.connection, stream: request.stream }),
+    hints: readHints(headers, { client: admission.client, keepAliveMs: request.keepAliveMs }),
+    maxWaitMs: readMaxWait(headers),
+  };
 }
 
 /** The checks of the body alone. */
 export function parseBody(body: Buffer): RequestBody {
   requireUtf8(body);
-  const scan = scanMembers(body, ["model", "stream"]);
+  const scan = scanMembers(body, ["model", "stream", "keep_alive"]);
   if (scan.kind === "members") return readMembers(body, scan.members);
   if (scan.kind === "duplicate") {
     const message = `the request body has "${scan.key}" more than once`;
@@ -41,7 +61,7 @@ export function parseBody(body: Buffer): RequestBody {
   throw new AimError("invalid_json", `the request body must ${what}`);
 }
 
-function readMembers(body: Buffer, members: ReadonlyMap<string, Span>): RequestBody {
+function readMembers(body: Buffer, members: ReadonlyMap<string, Member>): RequestBody {
   requireJson(body);
   const modelSpan = members.get("model");
   const model = valueOf(body, modelSpan);
@@ -56,7 +76,9 @@ function readMembers(body: Buffer, members: ReadonlyMap<string, Span>): RequestB
   if (stream !== undefined && stream !== null && typeof stream !== "boolean") {
     throw new AimError("invalid_value", '"stream" must be true or false', { param: "stream" });
   }
-  return { body, model, modelSpan, stream: stream === true };
+  const keepAlive = members.get("keep_alive");
+  const keepAliveMs = readKeepAlive(valueOf(body, keepAlive), "keep_alive");
+  return { body, model, modelSpan, stream: stream === true, keepAliveMs, keepAliveSpan: keepAlive?.whole };
 }
 
 function valueOf(body: Buffer, span: Span | undefined): unknown {

@@ -2,7 +2,9 @@
 import type { ModelId } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
 import type { GatewayDeps } from "./deps.ts";
+import type { Hints } from "./hints.ts";
 import type { InferenceRequest } from "./request.ts";
+import { type Edit, spliced } from "./splice.ts";
 
 /** What to ask of whom. */
 export interface Target {
@@ -10,14 +12,17 @@ export interface Target {
   readonly headers: readonly string[];
   readonly body: Buffer;
   readonly stream: boolean;
+  readonly hints: Hints;
+  /** How long it would wait for a replica, in ms. */
+  readonly maxWaitMs: number;
 }
 
 /** Throws `model_not_found` for a name that no recipe knows. */
 export function resolveModel(request: InferenceRequest, catalog: Pick<GatewayDeps, "resolve" | "nearest">): Target {
   const found = catalog.resolve(request.model);
   if (found === undefined) throw modelNotFound(request.model, catalog);
-  const body = found.model === request.model ? request.body : withModel(request, found.model);
-  return { model: found.model, headers: request.headers, body, stream: request.stream };
+  const { headers, stream, hints, maxWaitMs } = request;
+  return { model: found.model, headers, body: bodyFor(found.model, request), stream, hints, maxWaitMs };
 }
 
 /** The one message about an unknown name, wherever it was used. */
@@ -29,12 +34,11 @@ export function modelNotFound(name: string, catalog: Pick<GatewayDeps, "nearest"
   });
 }
 
-/** Only the bytes of the value change: writing the JSON anew could alter numbers and the order of keys. */
-function withModel(request: InferenceRequest, model: ModelId): Buffer {
-  const { body, modelSpan } = request;
-  return Buffer.concat([
-    body.subarray(0, modelSpan.start),
-    Buffer.from(JSON.stringify(model)),
-    body.subarray(modelSpan.end),
-  ]);
+/** What it says in the model's own name, and without what only the gateway understands. */
+function bodyFor(model: ModelId, request: InferenceRequest): Buffer {
+  const { body, modelSpan, keepAliveSpan } = request;
+  const edits: Edit[] = [];
+  if (model !== request.model) edits.push({ span: modelSpan, text: JSON.stringify(model) });
+  if (keepAliveSpan !== undefined) edits.push({ span: keepAliveSpan, text: "" });
+  return spliced(body, edits);
 }

@@ -9,10 +9,15 @@ export interface Span {
   readonly end: number;
 }
 
+/** A member of the outermost object: where its value lies, and all that goes when it is left out. */
+export interface Member extends Span {
+  readonly whole: Span;
+}
+
 export type Scan =
   | { readonly kind: "not_an_object" | "too_deep" }
   | { readonly kind: "duplicate"; readonly key: string }
-  | { readonly kind: "members"; readonly members: ReadonlyMap<string, Span> };
+  | { readonly kind: "members"; readonly members: ReadonlyMap<string, Member> };
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -24,15 +29,16 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * Where the values of `keys` lie among the members of the outermost object. Exact for valid JSON; for anything else it
+ * Where `keys` lie among the members of the outermost object. Exact for valid JSON; for anything else it
  * ends early with what it saw, and JSON.parse has the word on validity. It never recurses.
  */
 export function scanMembers(body: Buffer, keys: readonly string[]): Scan {
-  const members = new Map<string, Span>();
+  const members = new Map<string, Member>();
   let at = skipSpace(body, 0);
   if (body[at] !== OPEN_BRACE) return { kind: "not_an_object" };
   while (body[at] === OPEN_BRACE || body[at] === COMMA) {
-    const keyStart = skipSpace(body, at + 1);
+    const before = at;
+    const keyStart = skipSpace(body, before + 1);
     if (body[keyStart] !== QUOTE) break;
     const keyEnd = endOfString(body, keyStart);
     const colon = skipSpace(body, keyEnd);
@@ -43,9 +49,15 @@ export function scanMembers(body: Buffer, keys: readonly string[]): Scan {
     const key = keyText(body, keyStart + 1, keyEnd - 1);
     if (!keys.includes(key)) continue;
     if (members.has(key)) return { kind: "duplicate", key };
-    members.set(key, { start, end: trimSpace(body, start, at) });
+    members.set(key, { start, end: trimSpace(body, start, at), whole: withComma(body, before, at) });
   }
   return { kind: "members", members };
+}
+
+/** What lies between two commas or brackets, and one of the commas: the one before, or for the first member the one after. */
+function withComma(body: Buffer, before: number, after: number): Span {
+  if (body[before] === COMMA) return { start: before, end: after };
+  return { start: before + 1, end: body[after] === COMMA ? after + 1 : after };
 }
 
 /** Index of the comma or bracket that ends the value, or the end of the body; -1 where it is nested too deep. */

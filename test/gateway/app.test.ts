@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { describe, expect, it } from "vitest";
 import { AimError } from "../../src/errors.ts";
-import { CHAT, MODEL, startGateway } from "./harness.ts";
+import { apiKey, CHAT, MODEL, startGateway } from "./harness.ts";
 
 async function get(url: URL, path: string, init: RequestInit = {}) {
   const response = await fetch(url.origin + path, init);
@@ -34,7 +34,7 @@ describe("the door", () => {
     "/health/liveness",
     "/health%2flive",
   ])("asks for a key at %s", async (path) => {
-    const { url } = await startGateway({ keys: ["k"], admin });
+    const { url } = await startGateway({ keys: [apiKey("k")], admin });
     const { status, json, headers } = await get(url, path);
     expect([path, status, json.error.code]).toEqual([path, 401, "invalid_api_key"]);
     expect(headers.get("www-authenticate")).toBe("Bearer");
@@ -42,14 +42,14 @@ describe("the door", () => {
   });
 
   it.each(["/health/live", "/health/ready"])("leaves GET %s open, and nothing else of it", async (path) => {
-    const { url } = await startGateway({ keys: ["k"], admin });
+    const { url } = await startGateway({ keys: [apiKey("k")], admin });
     expect((await get(url, path)).status).toBe(200);
     expect((await get(url, path, { method: "POST" })).status).toBe(401);
     expect((await get(url, path, { method: "OPTIONS" })).status).toBe(401);
   });
 
   it("asks before it reads a body or a model is woken", async () => {
-    const { chat, pool } = await startGateway({ keys: ["k"] });
+    const { chat, pool } = await startGateway({ keys: [apiKey("k")] });
     expect((await chat({}, { body: "x".repeat(100_000) })).status).toBe(401);
     expect(pool.asked).toHaveLength(0);
     expect((await chat({}, { headers: { authorization: "Bearer k" } })).status).toBe(200);

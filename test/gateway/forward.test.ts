@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { CHAT, MODEL, startGateway } from "./harness.ts";
+import { apiKey, CHAT, MODEL, startGateway } from "./harness.ts";
 import type { FakeStream } from "../support/fake-backend.ts";
 import { until } from "../support/until.ts";
 
@@ -52,7 +52,7 @@ describe("forwarding", () => {
   });
 
   it("keeps the client's secrets from the backend, and tells it the request id", async () => {
-    const gateway = await startGateway({ keys: ["canary"] });
+    const gateway = await startGateway({ keys: [apiKey("canary")] });
     await gateway.chat({}, { headers: { authorization: "Bearer canary", cookie: "canary", "x-request-id": "my-id" } });
     const request = await gateway.backend.nextRequest();
     expect(request.rawHeaders.join()).not.toContain("canary");
@@ -141,7 +141,7 @@ describe("forwarding", () => {
   });
 
   it("records one metric and one line per request, without prompts or keys", async () => {
-    const gateway = await startGateway({ keys: ["canary-key"] });
+    const gateway = await startGateway({ keys: [apiKey("canary-key")] });
     gateway.backend.respond((_, reply) => reply.json(200, { text: "canary-answer" }));
     const messages = [{ role: "user", content: "canary-prompt" }];
     const response = await gateway.chat({ messages }, { headers: { "x-api-key": "canary-key", "x-request-id": "r" } });

@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import { createApp } from "../../src/gateway/app.ts";
 import type { GatewayDeps, GatewaySettings } from "../../src/gateway/deps.ts";
+import type { ApiKey } from "../../src/gateway/keys.ts";
 import type { ModelCard } from "../../src/gateway/pool.ts";
 import { listen, type RunningServer } from "../../src/gateway/server.ts";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -33,6 +34,11 @@ export const SETTINGS: GatewaySettings = {
   firstByteTimeoutMs: 10_000,
   idleTimeoutMs: 10_000,
 };
+
+/** A key that may do everything, unless said otherwise. */
+export function apiKey(key: string, client: Partial<ApiKey> = {}): ApiKey {
+  return { key, name: "key-1", weight: 1, priority: "normal", mayStart: true, ...client };
+}
 
 const NEVER = new AbortController().signal;
 

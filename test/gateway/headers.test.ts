@@ -40,6 +40,10 @@ describe("requestHeaders", () => {
     "Forwarded",
     "X-Real-IP",
     "X-Request-Id",
+    "X-Aim-Priority",
+    "x-aim-keep-alive",
+    "x-aim-max-wait",
+    "x-aim-anything",
   ])("drops %s", (name) => {
     expect(toBackend([name, "canary"])).not.toContain("canary");
   });

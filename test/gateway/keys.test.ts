@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { createKeyCheck } from "../../src/gateway/keys.ts";
+import { apiKey } from "./harness.ts";
 
-const check = createKeyCheck(["first-key", "second-key"]);
+const check = createKeyCheck([
+  apiKey("first-key", { name: "ci" }),
+  apiKey("second-key", { name: "team", weight: 3, priority: "low", mayStart: false }),
+]);
 
 describe("createKeyCheck", () => {
   it.each([
@@ -38,7 +42,12 @@ describe("createKeyCheck", () => {
     expect(() => check(headers)).toThrow(/more than one API key/);
   });
 
-  it("asks nobody for a key where none is configured", () => {
-    expect(() => createKeyCheck([])(["Authorization", "Bearer whatever"])).not.toThrow();
+  it("tells whose key it was and what is granted to that one, and never the key", () => {
+    expect(check(["Authorization", "Bearer first-key"])?.name).toBe("ci");
+    expect(check(["x-api-key", "second-key"])).toEqual({ name: "team", weight: 3, priority: "low", mayStart: false });
+  });
+
+  it("asks nobody for a key where none is configured, and knows nobody then", () => {
+    expect(createKeyCheck([])(["Authorization", "Bearer whatever"])).toBeUndefined();
   });
 });

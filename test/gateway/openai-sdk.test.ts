@@ -2,7 +2,7 @@ import OpenAI, { APIError, AuthenticationError, BadRequestError, NotFoundError, 
 import { describe, expect, it } from "vitest";
 import { AimError } from "../../src/errors.ts";
 import { until } from "../support/until.ts";
-import { type Gateway, type GatewayOptions, MODEL, startGateway } from "./harness.ts";
+import { apiKey, type Gateway, type GatewayOptions, MODEL, startGateway } from "./harness.ts";
 
 const MESSAGES = [{ role: "user" as const, content: "hi" }];
 
@@ -96,7 +96,7 @@ describe("the OpenAI SDK", () => {
   });
 
   it("knows the classes of our errors", async () => {
-    const { client, pool } = await start({ keys: ["k"] });
+    const { client, pool } = await start({ keys: [apiKey("k")] });
     const ask = (model: string, using = client) => using.chat.completions.create({ model, messages: MESSAGES });
     await expect(ask("nope")).rejects.toBeInstanceOf(NotFoundError);
     await expect(ask("nope")).rejects.toMatchObject({

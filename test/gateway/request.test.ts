@@ -26,6 +26,19 @@ describe("parseBody", () => {
     (body) => expect(parseBody(Buffer.from(body)).stream).toBe(false),
   );
 
+  it("reads how long the model is to be kept, and where that stands", () => {
+    const body = Buffer.from('{"model":"m", "keep_alive":"5m" ,"n":1}');
+    const { keepAliveMs, keepAliveSpan } = parseBody(body);
+    expect(keepAliveMs).toBe(300_000);
+    expect(body.toString("utf8", keepAliveSpan?.start, keepAliveSpan?.end)).toBe(', "keep_alive":"5m" ');
+  });
+
+  it.each([true, "soon", {}, [5], ""])("refuses %j as keep_alive", (value) => {
+    const error = failure(JSON.stringify({ model: "m", keep_alive: value }));
+    expect(error).toMatchObject({ code: "invalid_value", param: "keep_alive", status: 400 });
+    expect(error.message).toContain('"keep_alive" must be a duration');
+  });
+
   it.each([
     ["nothing", ""],
     ["an array", '[{"model":"m"}]'],
@@ -62,9 +75,8 @@ describe("parseBody", () => {
     expect(failure(`{"model":"m","stream":${stream}}`)).toMatchObject({ code: "invalid_value", param: "stream" });
   });
 
-  it.each(["model", "stream"])("refuses a repeated %s, which a backend might read differently", (key) => {
-    const value = key === "model" ? '"m"' : "true";
-    const body = `{"model":"m","stream":true,"${key}":${value}}`;
+  it.each(["model", "stream", "keep_alive"])("refuses a repeated %s, which a backend might read differently", (key) => {
+    const body = `{"model":"m","stream":true,"keep_alive":5,"${key}":null}`;
     expect(failure(body)).toMatchObject({ code: "duplicate_key", param: key, status: 400 });
   });
 

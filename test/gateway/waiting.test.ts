@@ -167,6 +167,42 @@ describe("a stream that waits", () => {
     expect(text).not.toMatch(/\[DONE\]|canary/);
   });
 
+  it.each([
+    ["queue_full", "too many wait"],
+    ["replica_stopped", "an operator stopped it"],
+    ["no_capacity", "all GPUs are in use"],
+  ] as const)("that is refused late with %s gets one error, at its very end", async (code, message) => {
+    const { chat, pool, clock, ended } = await startWaiting();
+    const pending = chat({ stream: true });
+    await until(() => pool.asked.length === 1);
+    await clock.advance(1_000);
+    const response = await pending;
+    await clock.advance(30_000);
+    pool.refuse(new AimError(code, message, { retryAfterMs: 5_000 }));
+    const text = await response.text();
+    const events = text.split("\n\n").filter((part) => !part.startsWith(":") && part !== "");
+    expect(events).toHaveLength(1);
+    expect(JSON.parse(events[0]!.trim().slice("data: ".length))).toMatchObject({ error: { code, message } });
+    expect(text.trimEnd().endsWith(events[0]!.trim())).toBe(true);
+    expect((await ended())[0]).toMatchObject({ outcome: code, phase: "queued" });
+    expect(clock.pending).toBe(0);
+  });
+
+  it.each([["queue_full", 429, "true", "5"]] as const)(
+    "that is refused with %s before it began gets status %d",
+    async (code, status, again, after) => {
+      const { chat, pool } = await startWaiting();
+      const pending = chat({ stream: true });
+      await until(() => pool.asked.length === 1);
+      pool.refuse(new AimError(code, "no", { retryAfterMs: 4_200 }));
+      const response = await pending;
+      expect(response.status).toBe(status);
+      expect(response.headers.get("x-should-retry")).toBe(again);
+      expect(response.headers.get("retry-after")).toBe(after);
+      expect(await response.json()).toMatchObject({ error: { message: "no", param: null, code } });
+    },
+  );
+
   it("ends when it has waited for as long as streams may", async () => {
     const { chat, pool, clock } = await startWaiting();
     const pending = chat({ stream: true });
@@ -239,6 +275,52 @@ describe("a request that is not streamed", () => {
     pool.refuse(new AimError("queue_full", "too many wait", { retryAfterMs: 5_000 }));
     const response = await pending;
     expect([response.status, response.headers.get("retry-after")]).toEqual([429, "5"]);
+  });
+});
+
+describe("a request that says how long it would wait", () => {
+  it.each([
+    [{ "x-aim-max-wait": "5s" }, 5_000],
+    [{ "x-aim-max-wait": "2" }, 2_000],
+    [{ "x-aim-max-wait": "1h" }, TIMES.maxHoldMs],
+    [{ "x-aim-max-wait": "forever" }, TIMES.maxHoldMs],
+  ])("with %j is told when to come back after %d ms", async (headers, ms) => {
+    const { chat, pool, clock } = await startWaiting();
+    const pending = chat({}, { headers });
+    await until(() => pool.asked.length === 1);
+    await clock.advance(ms - 1);
+    expect(pool.asked[0]!.signal.aborted).toBe(false);
+    await clock.advance(1);
+    const response = await pending;
+    expect([response.status, response.headers.get("retry-after")]).toEqual([503, "40"]);
+    expect(response.headers.get("x-aim-queue-ms")).toBe(String(ms));
+  });
+
+  it.each([true, false])("and would not wait at all is refused at once (stream: %s)", async (stream) => {
+    const { chat, pool, clock } = await startWaiting();
+    const pending = chat({ stream }, { headers: { "x-aim-max-wait": "0" } });
+    await until(() => pool.asked.length === 1);
+    await clock.advance(0);
+    const response = await pending;
+    expect(Object.fromEntries(response.headers)).toMatchObject({ "retry-after": "40", "x-should-retry": "true" });
+    expect([response.status, await response.json()]).toMatchObject([503, { error: { code: "model_loading" } }]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("has the wait of a stream ended by one error", async () => {
+    const { chat, pool, clock } = await startWaiting();
+    const pending = chat({ stream: true }, { headers: { "x-aim-max-wait": "20s" } });
+    await until(() => pool.asked.length === 1);
+    await clock.advance(1_000);
+    const text = (await pending).text();
+    await clock.advance(19_000);
+    expect((await text).match(/^data: /gm)).toHaveLength(1);
+    expect(await text).toContain('"code":"model_loading"');
+  });
+
+  it("and would not wait at all is served where a replica is ready", async () => {
+    const { chat } = await startGateway();
+    expect((await chat({}, { headers: { "x-aim-max-wait": "0" } })).status).toBe(200);
   });
 });
 
