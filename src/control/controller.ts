@@ -124,9 +124,11 @@ export class Controller {
   }
 
   #replan(): void {
-    const { fleet, clock } = this.#deps;
-    const { actions, holds, wakeAt } = this.#deps.plan(fleet.snapshot(), clock.now());
+    const { fleet, clock, journal } = this.#deps;
+    const snapshot = fleet.snapshot();
+    const { actions, holds, wakeAt } = this.#deps.plan(snapshot, clock.now());
     fleet.hold(holds);
+    journal.planned(snapshot, { holds });
     for (const action of actions) this.#apply(action);
     this.#timer?.cancel();
     this.#timerDueAt = Infinity;
@@ -134,8 +136,8 @@ export class Controller {
   }
 
   #apply(action: Action): void {
-    const { fleet, journal, logger } = this.#deps;
-    logger.debug({ action: action.kind, reason: action.reason }, "decided");
+    const { fleet, journal } = this.#deps;
+    journal.decided(action, "replica" in action ? fleet.replicas.find(action.replica) : undefined);
     switch (action.kind) {
       case "start": {
         const replica = fleet.begin(action, [action.reason, ...action.reasons].join("; "));
@@ -170,7 +172,6 @@ export class Controller {
         return;
       }
       case "refuse":
-        journal.refused(action.demand.request.model, action.reason);
         if (action.demand.kind === "order") fleet.settleOrder(action.demand.id, action.error);
         else fleet.refuse(action.demand.request.model, action.error);
     }

@@ -131,8 +131,10 @@ export class Replica {
   /** When it last became free of requests; meaningful while `inFlight` is 0. */
   idleSince: number;
   inFlight = 0;
-  /** Requests ever granted; breaks ties in balancing. */
-  granted = 0;
+  /** Which of all leases was its last; breaks ties in balancing. */
+  lastGrant = 0;
+  /** Most requests at a time while it is new; see `Ramps`. */
+  rampLimit = Infinity;
   /** False while it was found frozen or unreachable; such a replica gets no new requests. */
   responsive = true;
   unresponsiveSince: number | undefined;
@@ -148,6 +150,8 @@ export class Replica {
   stateSince: number;
   /** How long its load took; undefined for one that was found running. */
   loadMs: number | undefined;
+  /** How long its last wake-up took; undefined before the first. */
+  wakeMs: number | undefined;
   /** Share of the memory of its GPUs that it keeps while it sleeps; undefined before that was seen. */
   residualShare: number | undefined;
   /** Bytes of the host's memory that it takes while it sleeps; undefined before that was seen. */
@@ -217,7 +221,8 @@ export class Replica {
   }
 
   get hasRoom(): boolean {
-    return this.isServing && this.inFlight < (this.recipe?.maxInFlight ?? Infinity);
+    const { inFlight, rampLimit } = this;
+    return this.isServing && inFlight < rampLimit && inFlight < (this.recipe?.maxInFlight ?? Infinity);
   }
 }
 

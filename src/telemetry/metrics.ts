@@ -18,7 +18,13 @@ export function createMetrics(options: { readonly processMetrics?: boolean; read
     registers,
   });
   build.set({ version: options.version ?? "unknown" }, 1);
-  return { registry, ...requestMetrics(registers), ...replicaMetrics(registers), ...gpuMetrics(registers) };
+  return {
+    registry,
+    ...requestMetrics(registers),
+    ...schedulerMetrics(registers),
+    ...replicaMetrics(registers),
+    ...gpuMetrics(registers),
+  };
 }
 
 /** Of requests, as the data plane sees them. */
@@ -90,7 +96,7 @@ function replicaMetrics(registers: Registry[]) {
     }),
     reaps: new Counter({
       name: "aim_reaps_total",
-      help: "Replicas taken down, by reason: idle, evicted, stopped, failed, stale, shutdown.",
+      help: "Replicas taken down, by reason: idle, evicted, unwanted, scaled in, stopped, stale, shutdown, failed.",
       labelNames: ["model", "reason"],
       registers,
     }),
@@ -106,9 +112,46 @@ function replicaMetrics(registers: Registry[]) {
       labelNames: ["model"],
       registers,
     }),
+    wakeSeconds: new Histogram({
+      name: "aim_wake_seconds",
+      help: "Time from the decision to wake a sleeping replica until it is ready.",
+      labelNames: ["model"],
+      buckets: SECONDS_LONG,
+      registers,
+    }),
+  };
+}
+
+/** Of what the scheduler decides and makes wait; the gauges are set when somebody looks. */
+function schedulerMetrics(registers: Registry[]) {
+  return {
+    decisions: new Counter({
+      name: "aim_decisions_total",
+      help: "What was decided (start, stop, sleep, wake, settle, refuse), and why.",
+      labelNames: ["kind", "why"],
+      registers,
+    }),
     waiting: new Gauge({
       name: "aim_queue_depth",
       help: "Requests that wait for a replica.",
+      labelNames: ["model"],
+      registers,
+    }),
+    held: new Gauge({
+      name: "aim_requests_held",
+      help: "Of the requests that wait, those for which nothing is starting or waking, by what they wait for.",
+      labelNames: ["model", "why"],
+      registers,
+    }),
+    waitersRefused: new Counter({
+      name: "aim_waiters_refused_total",
+      help: "Requests refused although they would have waited, by error code: queue_full, model_asleep, no_capacity and others.",
+      labelNames: ["model", "reason"],
+      registers,
+    }),
+    scaleTarget: new Gauge({
+      name: "aim_scale_target",
+      help: "Replicas that a model should have by what there is to do; only where that is more or fewer than there are.",
       labelNames: ["model"],
       registers,
     }),
