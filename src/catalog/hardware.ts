@@ -53,7 +53,7 @@ export function bestSupply(
   return [...Map.groupBy(suitable, likenessOf).values()]
     .flatMap((alike) =>
       alike.slice(0, 1).map((gpu) => ({
-        name: nameOf(gpu),
+        name: kindName(gpu),
         total: alike.length,
         free: alike.filter(({ free }) => free).length,
       })),
@@ -65,7 +65,7 @@ export function bestSupply(
 export function describeGpus(gpus: readonly GpuTraits[], recipe?: HardwareNeed): string {
   const kinds = [...Map.groupBy(gpus, likenessOf).values()].flatMap((alike) => {
     const [gpu] = alike;
-    return gpu === undefined ? [] : [{ gpu, count: alike.length, name: nameOf(gpu) }];
+    return gpu === undefined ? [] : [{ gpu, count: alike.length, name: kindName(gpu) }];
   });
   const texts = kinds.map(({ gpu, count, name }) => {
     const why = recipe && whyUnsuitable(recipe, gpu);
@@ -141,7 +141,7 @@ function isContained(wanted: readonly string[], actual: readonly string[]): bool
   return wanted.length > 0 && actual.some((_, start) => wanted.every((word, index) => actual[start + index] === word));
 }
 
-function nameOf({ product, partition }: GpuTraits): string {
+export function kindName({ product, partition }: GpuTraits): string {
   return partition === undefined ? product : `${product} ${partition}`;
 }
 

@@ -2,7 +2,7 @@
 import { bestSupply, describeGpus, describeNeed, type GpuTraits, type Supply } from "./hardware.ts";
 import type { Engine, ModelId, Precision, Profile, Recipe, RecipeId, RuntimeName } from "./recipe.ts";
 
-export { likenessOf, matchesHardware } from "./hardware.ts";
+export { likenessOf, matchesHardware, kindName, type Supply } from "./hardware.ts";
 
 /** What was asked for. Everything but `model` is an explicit wish, and an explicit wish is never silently replaced. */
 export interface SelectRequest {
@@ -21,6 +21,8 @@ export interface RuntimeOffer {
   readonly knowsGpus: boolean;
   /** Those that may be given out, now or when their holders end. */
   readonly gpus: readonly (GpuTraits & { readonly free: boolean })[];
+  /** What `bestSupply` would count, where that is known already. */
+  supply?(recipe: Recipe): Supply | undefined;
 }
 
 export interface Rejection {
@@ -101,7 +103,7 @@ function consider(recipe: Recipe, request: SelectRequest, { runtime, offer }: Pl
   if (unwanted !== undefined) return reject(unwanted);
   if (offer === undefined) return reject(`it runs on ${runtime}, which is not set up here`);
   if (offer.unavailable !== undefined) return reject(offer.unavailable);
-  const supply = offer.knowsGpus ? bestSupply(recipe, offer.gpus) : undefined;
+  const supply = offer.knowsGpus ? supplyFrom(offer, recipe) : undefined;
   const fits = ({ gpus }: Profile) => gpus === 0 || !offer.knowsGpus || (supply?.total ?? 0) >= gpus;
   const wanted = recipe.profiles.filter(({ gpus }) => request.gpus === undefined || gpus === request.gpus);
   const choice = chooseProfile(wanted.filter(fits), recipe, request.gpus);
@@ -113,6 +115,10 @@ function consider(recipe: Recipe, request: SelectRequest, { runtime, offer }: Pl
       why: `it needs ${describeNeed(recipe, gpus)}, and this machine has ${describeGpus(offer.gpus, recipe)} to give`,
     })),
   };
+}
+
+function supplyFrom(offer: RuntimeOffer, recipe: Recipe): Supply | undefined {
+  return offer.supply === undefined ? bestSupply(recipe, offer.gpus) : offer.supply(recipe);
 }
 
 /** Why a recipe is not what was asked for. */

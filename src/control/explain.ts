@@ -3,7 +3,7 @@ import type { RuntimeName } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
 import { select } from "../catalog/select.ts";
-import { Ledger, offersOf } from "./planner/ledger.ts";
+import { offersOf } from "./planner/ledger.ts";
 import type { LaunchOrder } from "./fleet/orders.ts";
 import { toDemand } from "./fleet/orders.ts";
 import { plan } from "./planner.ts";
@@ -108,12 +108,7 @@ function held(snapshot: FleetSnapshot, { actions, holds }: Plan, { request }: De
   const evicts = actions.flatMap((action) =>
     action.kind === "stop" && action.demand?.id === ID ? [{ replica: action.replica, reason: action.reason }] : [],
   );
-  const selection = select(
-    snapshot.recipes,
-    request,
-    offersOf(snapshot, new Ledger(snapshot)),
-    snapshot.defaultRuntime,
-  );
+  const selection = select(snapshot.recipes, request, offersOf(snapshot), snapshot.defaultRuntime);
   const chosen = selection.kind === "selected" ? selection : undefined;
   const waiting = snapshot.demands.length;
   const before = waiting === 0 ? [] : [`${waiting} other ${waiting === 1 ? "demand was" : "demands were"} there first`];

@@ -1,271 +1,188 @@
 // What to do now: a pure function of a snapshot and a time. Every action and every wait carries a reason a person can read.
-import type { Recipe } from "../catalog/recipe.ts";
+//
+//   first    replicas that nobody uses are put to sleep or unloaded when their time has come
+//   then     demand, the most urgent first: what is there serves it; what sleeps is woken; what fits is started; what has to
+//            go so that it fits is sent away, or waited for
+//   last     what nobody waits for: the minimum of a recipe, and more or fewer replicas by what there is to do
 import { select, type Selection } from "../catalog/select.ts";
 import { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
 import { refusal } from "./fleet/failures.ts";
-import { Ledger, offersOf, unusableFor, type Placement } from "./planner/ledger.ts";
-import { answerOrder } from "./planner/order-answer.ts";
-import type { Place } from "./planner/placement.ts";
-import { isLeaving } from "./replica.ts";
-import type { Hold, HoldReason, StopCause } from "./planner/why.ts";
-import { isIdle, makeRoom, reasonToStop, type Room } from "./planner/room.ts";
 import { gpuKey } from "./fleet/gpus.ts";
-import type { Action, Plan } from "./planner/actions.ts";
-import { isLive, runtimeOf, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
+import type { Plan } from "./planner/actions.ts";
+import { Draft, type Chosen, type Purpose } from "./planner/draft.ts";
+import { tendIdle } from "./planner/idle.ts";
+import type { Placement } from "./planner/ledger.ts";
+import { answerOrder } from "./planner/order-answer.ts";
+import { makeRoom, type Room } from "./planner/room.ts";
+import { keepMinimum, scale } from "./planner/supplement.ts";
+import { NO_ROOM_RETRY_MS, unavailable } from "./planner/unavailable.ts";
+import type { Demand, FleetSnapshot, ReplicaSnapshot } from "./snapshot.ts";
 
 export function plan(snapshot: FleetSnapshot, now: number): Plan {
   const draft = new Draft(snapshot, now);
-  draft.reapIdle();
-  for (const demand of snapshot.demands) draft.meet(demand);
-  draft.keepMinimum();
-  return { actions: draft.actions, holds: draft.holds, wakeAt: draft.wakeAt };
+  tendIdle(draft);
+  for (const demand of snapshot.demands) meet(demand, draft);
+  keepMinimum(draft);
+  scale(draft);
+  return draft.plan;
 }
 
-/** When to ask again after a runtime was found unavailable. */
-const RUNTIME_RETRY_MS = 10_000;
+type Selected = Extract<Selection, { kind: "selected" }>;
 
-/** When to ask again while replicas that are kept take the room. */
-const NO_ROOM_RETRY_MS = 30_000;
-
-type Chosen = Extract<Selection, { kind: "selected" }>;
-
-/** A plan in the making: decisions taken so far change what the next ones see. */
-class Draft {
-  readonly actions: Action[] = [];
-  readonly holds = new Map<string, Hold>();
-  wakeAt: number | undefined;
-  readonly #snapshot: FleetSnapshot;
-  readonly #now: number;
-  readonly #ledger: Ledger;
-  /** Replicas this plan already stops. */
-  readonly #doomed = new Set<string>();
-  /** Models this plan already starts a replica of. */
-  readonly #starting = new Set<string>();
-
-  constructor(snapshot: FleetSnapshot, now: number) {
-    this.#snapshot = snapshot;
-    this.#now = now;
-    this.#ledger = new Ledger(snapshot);
+function meet(demand: Demand, draft: Draft): void {
+  const { model } = demand.request;
+  const { census } = draft;
+  // The snapshot does not show what this plan starts: the next plan sees whether that is what the order asks for.
+  if (draft.isStarting(model))
+    return demand.kind === "requests"
+      ? undefined
+      : draft.hold(demand, "starting", `a start of ${model} has just been decided`);
+  if (demand.kind === "requests") {
+    if (census.isComing(model)) return;
+    if (!demand.mayStart)
+      return draft.hold(demand, "asleep", `${model} does not run, and nobody who waits may start it`);
   }
+  // Nor what it is going to be called.
+  if (demand.wish?.name !== undefined && draft.startsAny)
+    return draft.hold(demand, "starting", "another start has just been decided");
+  const recipes = census.recipesOf(model);
+  if (!draft.isKnown(recipes)) return draft.hold(demand, "surveying", "looking for replicas that already run");
+  if (isFallingAsleep(demand, draft)) return;
+  const [sleeper] = demand.kind === "requests" ? census.sleepers(model) : [];
+  if (sleeper !== undefined && wake(sleeper, demand, draft) !== "lost") return;
+  const { snapshot } = draft;
+  const selection = select(recipes, demand.request, draft.ledger.offers, snapshot.defaultRuntime);
+  if (selection.kind !== "selected")
+    return draft.refuse(demand, unavailable(snapshot, demand, { recipes, why: selection.why }));
+  if (demand.kind === "order" && answer(demand, selection, draft)) return;
+  if (isBackingOff(demand, selection, draft)) return;
+  occupy(demand, selection, draft);
+}
 
-  /** Idle = nothing in flight and nobody waiting; the recipe's minimum stays. */
-  reapIdle(): void {
-    for (const replica of this.#snapshot.replicas) {
-      if (!isIdle(replica) || this.#isAway(replica)) continue;
-      if (replica.stale) this.#stop(replica, "stale", "its recipe has changed or is gone, and it is idle");
-      else if (!this.#isKept(replica)) this.#reapWhenDue(replica);
+/** Requests hear why at once; what nobody waits for is tried again when the pause is over. */
+function isBackingOff(demand: Demand, { recipe }: Selected, draft: Draft): boolean {
+  const failure = draft.snapshot.failures.get(recipe.id);
+  if (failure === undefined || demand.kind === "order") return false;
+  if (demand.kind === "requests") draft.refuse(demand, refusal(failure, failure.until - draft.now));
+  else draft.hold(demand, "backing off", failure.message, failure.until);
+  return true;
+}
+
+/** It can be woken only when it sleeps. */
+function isFallingAsleep(demand: Demand, draft: Draft): boolean {
+  if (demand.kind === "wanted") return false;
+  const dozing = draft.census.ofModel(demand.request.model).find(({ state }) => state === "dozing");
+  if (dozing === undefined) return false;
+  draft.hold(demand, "coming", `${dozing.name} is just falling asleep, and is woken after that`);
+  return true;
+}
+
+/**
+ * Has it woken, or what is in its way sent away. `lost`: it cannot be woken where it sleeps, and is given up so that another
+ * one can be started elsewhere.
+ */
+function wake(sleeper: ReplicaSnapshot, demand: Demand, draft: Draft): "woken" | "held" | "lost" {
+  const bed = draft.bedOf(sleeper);
+  if (bed === undefined || draft.isAway(sleeper)) return "lost";
+  const { ledger } = draft;
+  if (ledger.find(bed) !== undefined) {
+    draft.wake(sleeper, purposeOf(demand));
+    return "woken";
+  }
+  const room = makeRoom(bed, demand, draft.occupancy);
+  const { recipe, profile, runtime } = bed;
+  if (room.kind === "kept" || (room.kind === "wait" && ledger.find({ recipe, profile, runtime }) !== undefined)) {
+    const reason = `its GPUs are in use by others; ${sleeper.model} starts elsewhere`;
+    draft.stop(sleeper, "evicted", reason, demand);
+    return "lost";
+  }
+  useRoom(demand, bed, room, draft);
+  return "held";
+}
+
+function occupy(demand: Demand, selection: Selected, draft: Draft): void {
+  if (draft.isAtLimit) {
+    const most = draft.snapshot.policy.maxStarts;
+    return draft.hold(demand, "limit", `${most} ${most === 1 ? "replica is" : "replicas are"} loading, as many as may`);
+  }
+  const on = demand.wish?.on;
+  const chosen: Chosen & Placement = on === undefined ? selection : { ...selection, on };
+  const place = draft.ledger.find(chosen);
+  if (place !== undefined) return draft.start(chosen, place, purposeOf(demand));
+  const room = makeRoom(chosen, demand, draft.occupancy);
+  if (demand.kind !== "wanted") return useRoom(demand, chosen, room, draft);
+  draft.hold(demand, "busy", `all ${draft.ledger.describe(chosen)} are in use`);
+}
+
+function purposeOf(demand: Demand): Purpose {
+  const { kind, why, waiting, request } = demand;
+  if (kind === "order") return { why, reason: "an operator asked for it", demand };
+  if (kind === "requests") return { why, reason: `${waiting} waiting for ${request.model}`, demand };
+  const reason = why === "preload" ? "it is started with the gateway" : "one like it has died";
+  return { why, reason, demand };
+}
+
+/** There is no room yet: makes some, waits for it, or says that there will be none. */
+function useRoom(demand: Demand, placement: Placement, room: Room, draft: Draft): void {
+  const { ledger } = draft;
+  const { model } = demand.request;
+  switch (room.kind) {
+    case "coming":
+      ledger.reserve(placement);
+      return draft.hold(demand, "coming", `waiting for ${room.names.join(", ")} to give back its GPUs`);
+    case "make":
+      for (const victim of room.victims) draft.evict(victim, placement, demand);
+      ledger.reserve(placement);
+      return draft.hold(
+        demand,
+        "making room",
+        `making room: stopping ${room.victims.map((victim) => victim.name).join(", ")}`,
+      );
+    case "wait": {
+      // Who has been patient keeps what becomes free.
+      if (isPatient(demand, draft)) ledger.reserve(placement);
+      return draft.hold(demand, room.why, whyWait(room, placement, draft), room.until);
+    }
+    case "kept": {
+      const why = `${model} has no room: of ${ledger.describe(placement)}, too many are kept by ${room.names.join(", ")}`;
+      return draft.refuse(demand, new AimError("no_capacity", why, { retryAfterMs: NO_ROOM_RETRY_MS }));
     }
   }
+}
 
-  meet(demand: Demand): void {
-    const { model } = demand.request;
-    if (demand.kind === "requests" && this.#isComing(model)) return;
-    // The snapshot does not show what this plan starts: the next plan sees whether that is what the order asks for.
-    if (this.#starting.has(model)) return this.#hold(demand, "starting", `a start of ${model} has just been decided`);
-    // Nor what it is going to be called.
-    if (demand.wish?.name !== undefined && this.#starting.size > 0)
-      return this.#hold(demand, "starting", "another start has just been decided");
-    const recipes = this.#snapshot.recipes.filter((recipe) => recipe.model === model);
-    if (!this.#isKnown(recipes)) return this.#hold(demand, "surveying", "looking for replicas that already run");
-    const selection = select(
-      recipes,
-      demand.request,
-      offersOf(this.#snapshot, this.#ledger),
-      this.#snapshot.defaultRuntime,
-    );
-    if (selection.kind !== "selected") return this.#refuse(demand, this.#unavailable(demand, recipes, selection.why));
-    if (demand.kind === "order" && this.#answer(demand, selection)) return;
-    const failure = this.#snapshot.failures.get(selection.recipe.id);
-    if (failure !== undefined && demand.kind === "requests") {
-      return this.#refuse(demand, refusal(failure, failure.until - this.#now));
-    }
-    this.#place(demand, selection);
-  }
+function whyWait({ why, until }: Extract<Room, { kind: "wait" }>, placement: Placement, draft: Draft): string {
+  const whole = `all ${draft.ledger.describe(placement)} are`;
+  if (until === undefined) return `${whole} busy; waiting for one to become idle`;
+  const soon = formatDuration(Math.max(0, until - draft.now));
+  const what = why === "resident" ? "in use, and have not been for long" : "busy";
+  return `${whole} ${what}; one gives way in ${soon}`;
+}
 
-  /** `replicas.min` of a recipe is demand that never ends, but never evicts. */
-  keepMinimum(): void {
-    for (const recipe of this.#snapshot.recipes) {
-      if (recipe.replicas.min === 0 || this.#starting.has(recipe.model)) continue;
-      if (this.#live(recipe.id).length >= recipe.replicas.min) continue;
-      const failure = this.#snapshot.failures.get(recipe.id);
-      if (failure !== undefined) this.#wake(failure.until);
-      else this.#startForMinimum(recipe);
-    }
-  }
+function isPatient({ kind, since }: Demand, { now, snapshot }: Draft): boolean {
+  return kind === "requests" && now - since >= snapshot.policy.maxWaitMs;
+}
 
-  #startForMinimum(recipe: Recipe): void {
-    if (!this.#isKnown([recipe])) return;
-    const request = { model: recipe.model, recipe: recipe.id };
-    const offers = offersOf(this.#snapshot, this.#ledger);
-    const selection = select([recipe], request, offers, this.#snapshot.defaultRuntime);
-    if (selection.kind !== "selected") return;
-    const place = this.#ledger.find(selection);
-    if (place !== undefined) this.#start(selection, place, `the recipe keeps at least ${recipe.replicas.min} running`);
-  }
+/** True when the order needs no new replica: there is one as asked for, or there can be none. */
+function answer(demand: Demand, selection: Selected, draft: Draft): boolean {
+  const { census, snapshot } = draft;
+  const { recipe, profile, runtime } = selection;
+  const result = answerOrder(demand, {
+    recipe,
+    profile,
+    live: [...census.live(recipe), ...census.sleepers(recipe.model).filter(({ recipeId }) => recipeId === recipe.id)],
+    states: new Map(snapshot.replicas.map(({ name, state }) => [name, state])),
+    gpus: snapshot.runtimes.get(runtime)?.gpus ?? [],
+    block: (gpu) => snapshot.blocks.get(gpuKey(runtime, gpu)),
+  });
+  if (result.kind === "refused") draft.refuse(demand, result.error);
+  return result.kind === "there" ? settle(demand, result.replica, draft) : result.kind === "refused";
+}
 
-  #place(demand: Demand, selection: Chosen): void {
-    const on = demand.wish?.on;
-    const chosen = on === undefined ? selection : { ...selection, on };
-    const place = this.#ledger.find(chosen);
-    if (place !== undefined) {
-      const reason =
-        demand.kind === "order" ? "an operator asked for it" : `${demand.waiting} waiting for ${demand.request.model}`;
-      return this.#start(chosen, place, reason, demand);
-    }
-    const room = makeRoom(chosen, demand, {
-      ledger: this.#ledger,
-      now: this.#now,
-      replicas: this.#snapshot.replicas.filter((one) => this.#stays(one)),
-      isKept: (replica) => replica.stuck || this.#isKept(replica),
-    });
-    this.#occupy(demand, chosen, room);
-  }
-
-  /** It gives nothing back without being asked, or at all. */
-  #stays({ name, state, stuck }: ReplicaSnapshot): boolean {
-    return stuck || (!isLeaving(state) && !this.#doomed.has(name));
-  }
-
-  /** There is no room yet: makes some, waits for it, or says that there will be none. */
-  #occupy(demand: Demand, chosen: Placement & Chosen, room: Room): void {
-    const { model } = demand.request;
-    switch (room.kind) {
-      case "coming":
-        this.#ledger.reserve(chosen);
-        return this.#hold(demand, "coming", `waiting for ${room.names.join(", ")} to give back its GPUs`);
-      case "stop":
-        for (const victim of room.victims)
-          this.#stop(victim, "evicted", reasonToStop(victim, model, this.#now), demand);
-        this.#ledger.reserve(chosen);
-        return this.#hold(
-          demand,
-          "making room",
-          `making room: stopping ${room.victims.map((victim) => victim.name).join(", ")}`,
-        );
-      case "busy":
-        if (room.isPatient) this.#ledger.reserve(chosen);
-        if (room.until !== undefined) this.#wake(room.until);
-        return this.#hold(
-          demand,
-          "busy",
-          `all ${this.#ledger.describe(chosen)} are busy; waiting for one to become idle`,
-        );
-      case "kept": {
-        const why = `${model} has no room: of ${this.#ledger.describe(chosen)}, too many are kept by ${room.names.join(", ")}`;
-        return this.#refuse(demand, new AimError("no_capacity", why, { retryAfterMs: NO_ROOM_RETRY_MS }));
-      }
-    }
-  }
-
-  /** Before a runtime was listed once, what runs there is unknown, and nothing may be started in its stead. */
-  #isKnown(recipes: readonly Recipe[]): boolean {
-    return recipes.every((recipe) => {
-      const runtime = runtimeOf(this.#snapshot, recipe);
-      return runtime === undefined || runtime.known || runtime.unavailable !== undefined;
-    });
-  }
-
-  /** A runtime that is away, or a GPU that cannot be used, may come back; anything else needs an operator. */
-  #unavailable(demand: Demand, recipes: readonly Recipe[], why: string): AimError {
-    const snapshot = this.#snapshot;
-    const message = `${demand.request.model} cannot be served: ${why}`;
-    if (recipes.some((recipe) => runtimeOf(snapshot, recipe)?.unavailable !== undefined)) {
-      return new AimError("runtime_unavailable", message, { retryAfterMs: RUNTIME_RETRY_MS });
-    }
-    const offers = offersOf({ ...snapshot, blocks: new Map() }, this.#ledger);
-    const wouldFit = select(recipes, demand.request, offers, snapshot.defaultRuntime).kind === "selected";
-    if (!wouldFit) return new AimError("model_unavailable", message);
-    const blocked = unusableFor(snapshot, recipes).join("; ");
-    return new AimError("no_capacity", `${message}; ${blocked}`, { retryAfterMs: NO_ROOM_RETRY_MS });
-  }
-
-  /** True when the order needs no new replica: there is one as asked for, or there can be none. */
-  #answer(demand: Demand, { recipe, profile, runtime }: Chosen): boolean {
-    const answer = answerOrder(demand, {
-      recipe,
-      profile,
-      live: this.#live(recipe.id),
-      states: new Map(this.#snapshot.replicas.map(({ name, state }) => [name, state])),
-      gpus: this.#snapshot.runtimes.get(runtime)?.gpus ?? [],
-      block: (gpu) => this.#snapshot.blocks.get(gpuKey(runtime, gpu)),
-    });
-    if (answer.kind === "refused") this.#refuse(demand, answer.error);
-    if (answer.kind === "there") {
-      const { name, model } = answer.replica;
-      const reason = `${name} already serves ${model} with ${profile.id}`;
-      this.actions.push({ kind: "settle", demand, replica: name, reason });
-    }
-    return answer.kind !== "wanted";
-  }
-
-  #start(chosen: Chosen, { gpus, why }: Place, reason: string, demand?: Demand): void {
-    const { recipe, profile, runtime } = chosen;
-    this.#ledger.take(runtime, gpus);
-    this.#starting.add(recipe.model);
-    const reasons = [...chosen.reasons, ...(why === "" ? [] : [why])];
-    const cause = demand === undefined ? {} : { demand };
-    const because = demand?.why ?? "minimum";
-    this.actions.push({ kind: "start", recipe, profile, runtime, gpus, why: because, ...cause, reason, reasons });
-  }
-
-  #stop(replica: ReplicaSnapshot, cause: StopCause, reason: string, demand?: Demand): void {
-    if (this.#doomed.has(replica.name)) return;
-    this.#doomed.add(replica.name);
-    this.#ledger.doom(replica.name);
-    this.actions.push({
-      kind: "stop",
-      replica: replica.name,
-      cause,
-      ...(demand === undefined ? {} : { demand }),
-      reason,
-    });
-  }
-
-  #refuse(demand: Demand, error: AimError): void {
-    this.actions.push({ kind: "refuse", demand, error, reason: error.message });
-  }
-
-  #hold(demand: Demand, why: HoldReason, text: string): void {
-    this.holds.set(demand.id, { why, text });
-  }
-
-  #wake(at: number): void {
-    this.wakeAt = Math.min(this.wakeAt ?? Infinity, at);
-  }
-
-  /** While its runtime is away it could not be stopped, and goes on serving. */
-  #isAway({ runtime }: ReplicaSnapshot): boolean {
-    return this.#snapshot.runtimes.get(runtime)?.unavailable !== undefined;
-  }
-
-  #reapWhenDue(replica: ReplicaSnapshot): void {
-    const due = replica.idleSince + replica.keepAliveMs;
-    if (due > this.#now) {
-      if (due !== Infinity) this.#wake(due);
-      return;
-    }
-    const idle = formatDuration(this.#now - replica.idleSince);
-    this.#stop(replica, "idle", `idle for ${idle} (keep-alive ${formatDuration(replica.keepAliveMs)})`);
-  }
-
-  /** Whether the recipe's minimum needs this replica. */
-  #isKept(replica: ReplicaSnapshot): boolean {
-    const min = this.#snapshot.recipes.find((recipe) => recipe.id === replica.recipeId)?.replicas.min ?? 0;
-    const counts = replica.state !== "ready" || replica.responsive;
-    return min > 0 && counts && !replica.stale && this.#live(replica.recipeId).length <= min;
-  }
-
-  /** Replicas of the recipe that serve or will. */
-  #live(recipeId: string): readonly ReplicaSnapshot[] {
-    return this.#snapshot.replicas.filter(
-      (replica) => replica.recipeId === recipeId && !this.#doomed.has(replica.name) && isLive(replica),
-    );
-  }
-
-  /** Whether requests of the model only have to wait for what is there: a start under way, or a slot on a busy replica. */
-  #isComing(model: string): boolean {
-    if (this.#starting.has(model)) return true;
-    return this.#snapshot.replicas.some((replica) => replica.model === model && isLive(replica));
-  }
+/** There is one as asked for; one that sleeps is woken first. */
+function settle(demand: Demand, replica: ReplicaSnapshot, draft: Draft): boolean {
+  const { name, model, profileId } = replica;
+  const waking = replica.state === "sleeping" ? wake(replica, demand, draft) : "woken";
+  if (waking === "woken") draft.settle(demand, replica, `${name} already serves ${model} with ${profileId}`);
+  return waking !== "lost";
 }

@@ -8,7 +8,7 @@ import { AimError } from "../../errors.ts";
 import { reportsOf } from "../../lib/reports.ts";
 import type { PullProgress, RuntimeDriver } from "../../runtime/driver.ts";
 import type { Fleet } from "../fleet.ts";
-import { Ledger, offersOf } from "../planner/ledger.ts";
+import { offersOf } from "../planner/ledger.ts";
 import type { Names } from "./names.ts";
 import { toPullReport, type PullReport } from "./pull-report.ts";
 
@@ -66,7 +66,7 @@ export class Pulls {
     const { catalog, fleet, defaultRuntime } = this.#deps;
     const snapshot = fleet.snapshot();
     const recipes = catalog.recipesFor(model);
-    const selection = select(recipes, { model }, offersOf(snapshot, new Ledger(snapshot)), defaultRuntime);
+    const selection = select(recipes, { model }, offersOf(snapshot), defaultRuntime);
     if (selection.kind === "selected") return this.#ofRecipe(selection.recipe);
     const [first, ...others] = recipes.map((recipe) => this.#ofRecipe(recipe));
     if (first !== undefined && others.every(({ image }) => image === first.image)) return first;

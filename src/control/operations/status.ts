@@ -7,7 +7,7 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Estimates } from "../launcher/estimates.ts";
 import type { Fleet } from "../fleet.ts";
 import { measureGpu, overviewOf, type GpuOverview } from "./gpu-overview.ts";
-import { Ledger, offersOf } from "../planner/ledger.ts";
+import { offersOf } from "../planner/ledger.ts";
 import { toPullReport, type PullReport } from "./pull-report.ts";
 import type { Replica } from "../replica.ts";
 import { runtimeOf, type FleetSnapshot } from "../snapshot.ts";
@@ -91,7 +91,7 @@ export class Status {
 
   models(): readonly ModelStatus[] {
     const snapshot = this.#fleet.snapshot();
-    const offers = offersOf(snapshot, new Ledger(snapshot));
+    const offers = offersOf(snapshot);
     return this.#catalog.models().map(({ model, aliases }) => {
       const replicas = this.#fleet.replicas.ofModel(model);
       const recipes = this.#catalog.recipesFor(model);

@@ -1,11 +1,12 @@
 // Who holds which GPU, and which are free: derived from the replicas and from what is known of each GPU, never stored.
 import type { Profile, Recipe, RuntimeName } from "../../catalog/recipe.ts";
-import { likenessOf, matchesHardware, type RuntimeOffer } from "../../catalog/select.ts";
-import type { Gpu } from "../../runtime/driver.ts";
-import { gpuKey, type GpuBlock } from "../fleet/gpus.ts";
-import { place, type Place } from "./placement.ts";
-import { isLeaving } from "../replica.ts";
+import type { RuntimeOffer, Supply } from "../../catalog/select.ts";
+import { isLeaving, isStarting } from "../replica.ts";
 import type { FleetSnapshot, ReplicaSnapshot } from "../snapshot.ts";
+import { gpuKey } from "../fleet/gpus.ts";
+import { place, type Place } from "./placement.ts";
+import { Seat, type Need } from "./seats.ts";
+import { isSuitable, kindsOf, memoryShareOf, type Kind } from "./supply.ts";
 
 /** What is to be placed. */
 export interface Placement {
@@ -14,192 +15,202 @@ export interface Placement {
   readonly runtime: RuntimeName;
   /** On these GPUs and no others. */
   readonly on?: readonly string[];
+  /** It exists, and sleeps on these GPUs. */
+  readonly waking?: ReplicaSnapshot;
 }
 
-/** GPUs that are alike. */
-interface Kind {
-  readonly gpus: readonly Gpu[];
-  readonly ids: ReadonlySet<string>;
+/** The GPUs among which a placement is sought: alike, and not blocked for good. */
+interface Row {
+  readonly kind: Kind;
+  readonly seats: readonly Seat[];
 }
 
-const NO_KIND: Kind = { gpus: [], ids: new Set() };
+/** How the GPUs stand that would suit a placement. */
+export interface Survey {
+  readonly need: Need;
+  readonly total: number;
+  readonly free: readonly Seat[];
+  /** Those that will do without anybody being asked to go, and that no earlier demand waits for. */
+  readonly coming: readonly Seat[];
+  /** Those that somebody would have to leave. */
+  readonly taken: readonly Seat[];
+}
 
 export class Ledger {
   readonly #snapshot: FleetSnapshot;
-  /** Every GPU held or taken in this plan. */
-  readonly #held = new Set<string>();
-  /** Replicas stopped by this plan: their GPUs will come back. */
-  readonly #doomed = new Set<string>();
-  /** GPUs that will come back, and for which an earlier demand of this plan waits already. */
-  readonly #claimed = new Set<string>();
-  /** Asked for again and again while room is sought among many replicas. */
-  readonly #kinds = new Map<RuntimeName, readonly Kind[]>();
-  readonly #candidates = new WeakMap<Placement, readonly Kind[]>();
+  readonly #now: number;
+  readonly #rows = new Map<RuntimeName, readonly Row[]>();
+  readonly #seats = new Map<RuntimeName, Map<string, Seat>>();
+  /** Replicas that this plan stops or puts to sleep: what they give back will come. */
+  readonly #leaving = new Set<ReplicaSnapshot>();
+  readonly #described = new Map<Row, string>();
+  #offers: ReadonlyMap<RuntimeName, RuntimeOffer> | undefined;
 
-  constructor(snapshot: FleetSnapshot) {
+  constructor(snapshot: FleetSnapshot, now: number) {
     this.#snapshot = snapshot;
+    this.#now = now;
+    for (const [runtime, { gpus }] of snapshot.runtimes) this.#add(runtime, kindsOf(gpus));
     for (const replica of snapshot.replicas) {
-      for (const gpu of replica.gpus) this.#held.add(gpuKey(replica.runtime, gpu));
+      const seats = this.#seats.get(replica.runtime);
+      for (const gpu of replica.gpus) seats?.get(gpu)?.seat(replica);
     }
-  }
-
-  /** Nobody holds it, and nothing else keeps it from being given out. */
-  isFree(runtime: RuntimeName, gpu: string): boolean {
-    const key = gpuKey(runtime, gpu);
-    return !this.#held.has(key) && !this.#snapshot.blocks.has(key);
   }
 
   /** Where to place it now; undefined when too few GPUs are free. */
   find(placement: Placement): Place | undefined {
-    return place(this.#free(placement), this.#needed(placement));
+    const need = this.needOf(placement);
+    if (need.count === 0) return { gpus: [], why: "" };
+    const free = this.#freeOf(this.#suitable(placement, need), placement, need);
+    if (need.waking !== undefined)
+      return free.length < need.count ? undefined : { gpus: need.waking.gpus, why: "where it sleeps" };
+    return place(
+      free.map(({ gpu }) => gpu),
+      need.count,
+    );
   }
 
-  take(runtime: RuntimeName, gpus: readonly string[]): void {
-    for (const gpu of gpus) this.#held.add(gpuKey(runtime, gpu));
+  survey(placement: Placement): Survey {
+    const need = this.needOf(placement);
+    const row = this.#suitable(placement, need);
+    const seats = row === undefined ? [] : among(row.seats, placement.on);
+    const [free, coming, taken]: [Seat[], Seat[], Seat[]] = [[], [], []];
+    const stays = (replica: ReplicaSnapshot) => !this.isLeaving(replica);
+    for (const seat of seats) {
+      if (seat.fits(need)) free.push(seat);
+      else if (seat.isClaimed) continue;
+      else if (seat.willFit(need, stays)) coming.push(seat);
+      else taken.push(seat);
+    }
+    return { need, total: seats.length, free, coming, taken };
+  }
+
+  /** Gives the GPUs to a start. */
+  take(runtime: RuntimeName, gpus: readonly string[], share: number): void {
+    for (const gpu of gpus) this.#seats.get(runtime)?.get(gpu)?.take(share);
   }
 
   /** Keeps what is free, and what comes back, for a placement that waits, so that smaller ones do not overtake it for ever. */
   reserve(placement: Placement): void {
-    const { runtime } = placement;
-    const { gpus } = this.coming(placement);
-    for (const gpu of gpus.slice(0, this.missing(placement))) this.#claimed.add(gpuKey(runtime, gpu));
-    const free = this.#free(placement).map(({ id }) => id);
-    this.take(runtime, free.slice(0, this.#needed(placement)));
+    const { need, free, coming } = this.survey(placement);
+    for (const seat of [...free, ...coming].slice(0, need.count)) {
+      if (need.share === 1) seat.isClaimed = true;
+      else seat.taken += need.share;
+    }
   }
 
-  doom(replica: string): void {
-    this.#doomed.add(replica);
+  /** It goes, or goes to sleep, by this plan. */
+  release(replica: ReplicaSnapshot): void {
+    this.#leaving.add(replica);
   }
 
-  /** How many more suitable GPUs it needs than are free. */
-  missing(placement: Placement): number {
-    return this.#needed(placement) - this.#free(placement).length;
+  /** It gives back what it has without being asked. One that drains without end is not waited for without end. */
+  isLeaving(replica: ReplicaSnapshot): boolean {
+    if (this.#leaving.has(replica)) return true;
+    const { state, stuck, stateSince } = replica;
+    if (stuck) return false;
+    if (state === "draining") return this.#now - stateSince < this.#snapshot.policy.maxWaitMs;
+    return isLeaving(state) || state === "dozing";
   }
 
-  /** Suitable GPUs that come back without anybody being evicted, and from whom. */
-  coming(placement: Placement): { readonly gpus: readonly string[]; readonly names: readonly string[] } {
-    const { runtime } = placement;
-    const leaving = this.#snapshot.replicas.filter(
-      (replica) =>
-        !replica.stuck &&
-        (isLeaving(replica.state) || this.#doomed.has(replica.name)) &&
-        this.gain(replica, placement) > 0,
+  /** Whether another replica loads on one of its GPUs: nothing may be started, stopped or woken beside it meanwhile. */
+  isBesideLoad(replica: ReplicaSnapshot): boolean {
+    if (replica.share === 1) return false;
+    const seats = this.#seats.get(replica.runtime);
+    return replica.gpus.some((gpu) =>
+      seats
+        ?.get(gpu)
+        ?.holders.some((other) => other !== replica && (isStarting(other.state) || other.state === "waking")),
     );
-    const suitable = this.#suitable(placement).ids;
-    const recovering = [...suitable].filter((gpu) => this.#block(runtime, gpu)?.status === "recovering");
-    const gpus = [...leaving.flatMap((replica) => replica.gpus.filter((gpu) => suitable.has(gpu))), ...recovering];
-    return {
-      gpus: gpus.filter((gpu) => !this.#claimed.has(gpuKey(runtime, gpu))),
-      names: [...leaving.map(({ name }) => name), ...recovering.map((gpu) => `the memory of GPU ${gpu}`)],
-    };
-  }
-
-  /** How many GPUs that suit the placement the replica holds. */
-  gain(replica: ReplicaSnapshot, placement: Placement): number {
-    if (replica.runtime !== placement.runtime) return 0;
-    const suitable = this.#suitable(placement).ids;
-    return replica.gpus.filter((gpu) => suitable.has(gpu) && !this.#claimed.has(gpuKey(replica.runtime, gpu))).length;
-  }
-
-  /** Whether there would be too few GPUs even if only these kept theirs. */
-  short(placement: Placement, kept: readonly ReplicaSnapshot[]): boolean {
-    const taken = kept.reduce((sum, replica) => sum + this.gain(replica, placement), 0);
-    return this.#suitable(placement).gpus.length - taken < this.#needed(placement);
   }
 
   /** "8 MI300X (4 held by first-1, 4 by second-1)" */
   describe(placement: Placement): string {
-    const { gpus, ids } = this.#suitable(placement);
-    const names = [...new Set(gpus.map(({ product }) => product))].join("/") || "GPUs";
-    const holders = this.#snapshot.replicas
-      .map((replica) => ({ name: replica.name, count: replica.gpus.filter((id) => ids.has(id)).length }))
-      .filter(({ count }) => count > 0)
-      .map(({ name, count }, index) => `${count} ${index === 0 ? "held by" : "by"} ${name}`);
-    return `${gpus.length} ${names}${holders.length === 0 ? "" : ` (${holders.join(", ")})`}`;
+    const row = this.#suitable(placement, this.needOf(placement));
+    if (row === undefined) return "0 GPUs";
+    const known = this.#described.get(row);
+    if (known !== undefined) return known;
+    const counts = new Map<string, number>();
+    for (const { holders } of row.seats) {
+      for (const { name } of holders) counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    const names = [...counts].map(([name, count], index) => `${count} ${index === 0 ? "held by" : "by"} ${name}`);
+    const product = row.seats[0]?.gpu.product ?? "GPUs";
+    const text = `${row.seats.length} ${product}${names.length === 0 ? "" : ` (${names.join(", ")})`}`;
+    this.#described.set(row, text);
+    return text;
   }
 
-  #needed({ runtime, profile }: Placement): number {
-    return this.#snapshot.runtimes.get(runtime)?.placement === "gateway" ? profile.gpus : 0;
+  /** What every runtime has to offer for `select`: what is free is told as of the moment of asking. */
+  get offers(): ReadonlyMap<RuntimeName, RuntimeOffer> {
+    this.#offers ??= new Map(
+      [...this.#snapshot.runtimes].map(([name, { unavailable, placement }]) => {
+        const rows = this.#rows.get(name) ?? [];
+        const offer: RuntimeOffer = {
+          ...(unavailable === undefined ? {} : { unavailable }),
+          knowsGpus: placement === "gateway",
+          get gpus() {
+            return rows.flatMap(({ seats }) => seats.map((seat) => ({ ...seat.gpu, free: seat.isFree })));
+          },
+          supply: (recipe) => supplyOf(recipe, rows),
+        };
+        return [name, offer];
+      }),
+    );
+    return this.#offers;
   }
 
-  #free(placement: Placement): readonly Gpu[] {
-    return this.#freeOf(placement.runtime, this.#suitable(placement));
+  needOf({ profile, runtime, waking }: Placement): Need {
+    const count = this.#snapshot.runtimes.get(runtime)?.placement === "gateway" ? profile.gpus : 0;
+    return { count, share: profile.gpuFraction ?? 1, memory: memoryShareOf(profile), waking };
   }
 
-  #freeOf(runtime: RuntimeName, { gpus }: Kind): readonly Gpu[] {
-    return gpus.filter(({ id }) => this.isFree(runtime, id));
+  #add(runtime: RuntimeName, kinds: readonly Kind[]): void {
+    const byId = new Map<string, Seat>();
+    const rows = kinds.map((kind) => {
+      const all = kind.gpus.map((gpu) => new Seat(gpu, this.#snapshot.blocks.get(gpuKey(runtime, gpu.id))));
+      for (const seat of all) byId.set(seat.gpu.id, seat);
+      return { kind, seats: all.filter(({ block }) => block === undefined || block.status === "recovering") };
+    });
+    this.#seats.set(runtime, byId);
+    this.#rows.set(runtime, rows);
   }
 
   /** The GPUs of one replica have to be alike: of the kinds that suit and suffice, the one with most free. */
-  #suitable(placement: Placement): Kind {
-    const [only = NO_KIND, ...others] = this.#candidatesOf(placement);
-    if (others.length === 0) return only;
-    const free = (kind: Kind) => this.#freeOf(placement.runtime, kind).length;
-    return [only, ...others].reduce((best, kind) => (free(kind) > free(best) ? kind : best));
-  }
-
-  /** The kinds that suit it and of which there are enough. */
-  #candidatesOf(placement: Placement): readonly Kind[] {
-    const known = this.#candidates.get(placement);
-    if (known !== undefined) return known;
+  #suitable(placement: Placement, need: Need): Row | undefined {
     const { recipe, runtime, on } = placement;
-    const kinds = this.#kindsOf(runtime).map(({ gpus }) => kindOf(gpus.filter(({ id }) => on?.includes(id) ?? true)));
-    const candidates = kinds.filter(
-      ({ gpus }) =>
-        gpus.length >= this.#needed(placement) && gpus.slice(0, 1).some((first) => matchesHardware(recipe, first)),
+    const [only, ...others] = (this.#rows.get(runtime) ?? []).filter(
+      ({ kind, seats }) => among(seats, on).length >= Math.max(1, need.count) && isSuitable(recipe, kind),
     );
-    this.#candidates.set(placement, candidates);
-    return candidates;
+    if (only === undefined || others.length === 0) return only;
+    const free = (row: Row) => this.#freeOf(row, placement, need).length;
+    return others.reduce((best, row) => (free(row) > free(best) ? row : best), only);
   }
 
-  #kindsOf(runtime: RuntimeName): readonly Kind[] {
-    const known = this.#kinds.get(runtime);
-    if (known !== undefined) return known;
-    const kinds = [...Map.groupBy(usableGpus(this.#snapshot, runtime), likenessOf).values()].map(kindOf);
-    this.#kinds.set(runtime, kinds);
-    return kinds;
-  }
-
-  #block(runtime: RuntimeName, gpu: string): GpuBlock | undefined {
-    return this.#snapshot.blocks.get(gpuKey(runtime, gpu));
+  #freeOf(row: Row | undefined, { on }: Placement, need: Need): readonly Seat[] {
+    return row === undefined ? [] : among(row.seats, on).filter((seat) => seat.fits(need));
   }
 }
 
-/** What every runtime has to offer for `select`, given what is free in the ledger. */
-export function offersOf(snapshot: FleetSnapshot, ledger: Ledger): ReadonlyMap<RuntimeName, RuntimeOffer> {
-  const entries = [...snapshot.runtimes].map(([name, runtime]): [RuntimeName, RuntimeOffer] => [
-    name,
-    {
-      ...(runtime.unavailable === undefined ? {} : { unavailable: runtime.unavailable }),
-      knowsGpus: runtime.placement === "gateway",
-      gpus: usableGpus(snapshot, name).map((gpu) => ({ ...gpu, free: ledger.isFree(name, gpu.id) })),
-    },
-  ]);
-  return new Map(entries);
+/** What every runtime has to offer for `select`, before anything is planned. */
+export function offersOf(snapshot: FleetSnapshot): ReadonlyMap<RuntimeName, RuntimeOffer> {
+  return new Ledger(snapshot, 0).offers;
 }
 
-/** GPUs that would suit one of the recipes if they could be given out, each with the reason why it cannot. */
-export function unusableFor(snapshot: FleetSnapshot, recipes: readonly Recipe[]): readonly string[] {
-  const all = recipes.flatMap((recipe) => {
-    const runtime = recipe.runtime ?? snapshot.defaultRuntime;
-    const gpus = snapshot.runtimes.get(runtime)?.gpus ?? [];
-    return gpus.flatMap((gpu) => {
-      const block = snapshot.blocks.get(gpuKey(runtime, gpu.id));
-      if (block === undefined || block.status === "recovering" || !matchesHardware(recipe, gpu)) return [];
-      return [`GPU ${gpu.id} is ${block.status}: ${block.reason}`];
-    });
-  });
-  return [...new Set(all)];
+function among(seats: readonly Seat[], on: readonly string[] | undefined): readonly Seat[] {
+  return on === undefined ? seats : seats.filter(({ gpu }) => on.includes(gpu.id));
 }
 
-/** Those that are, or will be, ours to give out. */
-function usableGpus({ runtimes, blocks }: FleetSnapshot, runtime: RuntimeName): readonly Gpu[] {
-  return (runtimes.get(runtime)?.gpus ?? []).filter(({ id }) => {
-    const block = blocks.get(gpuKey(runtime, id));
-    return block === undefined || block.status === "recovering";
-  });
-}
-
-function kindOf(gpus: readonly Gpu[]): Kind {
-  return { gpus, ids: new Set(gpus.map(({ id }) => id)) };
+/** The suitable kind of which there is most; undefined when there is none. */
+function supplyOf(recipe: Recipe, rows: readonly Row[]): Supply | undefined {
+  let best: Supply | undefined;
+  for (const { kind, seats } of rows) {
+    const [first] = seats;
+    if (first === undefined || !isSuitable(recipe, kind)) continue;
+    let free = 0;
+    for (const seat of seats) if (seat.isFree) free += 1;
+    const total = seats.length;
+    if (best === undefined || total > best.total || (total === best.total && free > best.free))
+      best = { name: kind.name, total, free };
+  }
+  return best;
 }

@@ -1,108 +1,122 @@
-// What has to go so that a replica fits: pure. Idle replicas go first, the least recently used ones; busy ones only finish
-// what they have, and only for requests that have been patient.
+// What has to go so that a replica fits: pure.
 import { formatDuration } from "../../lib/units.ts";
-import type { Ledger, Placement } from "./ledger.ts";
-import type { Demand, ReplicaSnapshot } from "../snapshot.ts";
+import { isStarting } from "../replica.ts";
+import type { Demand, ReplicaSnapshot, SchedulingPolicy } from "../snapshot.ts";
+import type { Ledger, Placement, Survey } from "./ledger.ts";
+import { isIdle, yieldsAt } from "./residency.ts";
+import type { Need, Seat } from "./seats.ts";
+import { cheapest, type Group } from "./victims.ts";
 
 export type Room =
-  /** These are on their way out and give back enough. */
+  /** Enough is on its way back, from these. */
   | { readonly kind: "coming"; readonly names: readonly string[] }
-  /** These have to be stopped; those that are busy finish what they have. */
-  | { readonly kind: "stop"; readonly victims: readonly ReplicaSnapshot[] }
-  /** All in use; worth looking again then. Who has been patient keeps what becomes free. */
-  | { readonly kind: "busy"; readonly until: number | undefined; readonly isPatient: boolean }
+  /** These have to go; those that are busy finish what they have. */
+  | { readonly kind: "make"; readonly victims: readonly ReplicaSnapshot[] }
+  /** Not before then, as far as that is known; `resident`: somebody who is not busy has not had them for long. */
+  | { readonly kind: "wait"; readonly why: "resident" | "busy"; readonly until: number | undefined }
   /** Too many GPUs belong to these, which are kept. */
   | { readonly kind: "kept"; readonly names: readonly string[] };
 
-export interface Occupants {
+export interface Occupancy {
   readonly ledger: Ledger;
   readonly now: number;
-  /** Those that hold GPUs and are not on their way out. */
-  readonly replicas: readonly ReplicaSnapshot[];
-  /** Whether it may never be stopped to make room. */
+  readonly policy: SchedulingPolicy;
+  /** Whether it may never be sent away to make room. */
   isKept(replica: ReplicaSnapshot): boolean;
+  costOf(replica: ReplicaSnapshot): number;
 }
 
-/** How long requests wait for a busy model, and how long that model may serve at least, before it has to give way. */
-const PATIENCE_MS = 60_000;
-
-export function makeRoom(placement: Placement, demand: Demand, occupants: Occupants): Room {
-  const { ledger, replicas } = occupants;
-  const holders = replicas.filter((replica) => ledger.gain(replica, placement) > 0);
-  const kept = holders.filter((replica) => occupants.isKept(replica));
-  if (ledger.short(placement, kept)) return { kind: "kept", names: kept.map(({ name }) => name) };
-  const missing = ledger.missing(placement);
-  const coming = ledger.coming(placement);
-  if (coming.gpus.length >= missing) return { kind: "coming", names: coming.names };
-  const wanted = missing - coming.gpus.length;
-  const gain = (replica: ReplicaSnapshot) => ledger.gain(replica, placement);
-  const ready = holders.filter((replica) => replica.state === "ready" && !kept.includes(replica));
-  const idle = ready.filter(isIdle).sort((a, b) => a.idleSince - b.idleSince);
-  const victims = enough(idle, wanted, gain);
-  if (victims !== undefined) return { kind: "stop", victims };
-  if (demand.kind === "order") return { kind: "busy", until: undefined, isPatient: false };
-  const busy = ready.filter((replica) => !isIdle(replica)).sort((a, b) => dueAt(a) - dueAt(b));
-  return giveWay([...idle, ...busy], wanted, { demand, now: occupants.now, gain });
+export function makeRoom(placement: Placement, demand: Demand, occupancy: Occupancy): Room {
+  const { ledger, now, policy } = occupancy;
+  const survey = ledger.survey(placement);
+  const missing = survey.need.count - survey.free.length - survey.coming.length;
+  if (missing <= 0) return { kind: "coming", names: sourcesOf(survey, ledger) };
+  const groups = groupsOf(survey, occupancy);
+  const [kept, open] = split(groups, ({ occupants }) => occupants.some((one) => occupancy.isKept(one)));
+  if (survey.total - gainOf(kept) < survey.need.count) return { kind: "kept", names: namesOf(kept) };
+  const when = new Map(open.map((group) => [group, latest(group, demand, policy)]));
+  const ripe = open.filter((group) => (when.get(group) ?? Infinity) <= now);
+  const quiet = ripe.filter(({ occupants }) => !occupants.some(isBusy));
+  const cost = (replica: ReplicaSnapshot) => occupancy.costOf(replica);
+  const victims = cheapest(quiet, missing, cost) ?? cheapest(ripe, missing, cost);
+  if (victims !== undefined) return { kind: "make", victims };
+  const until = whenEnough(when, missing);
+  const waitsForIdle = open.some(({ occupants }) => occupants.every(isIdle));
+  return { kind: "wait", why: waitsForIdle ? "resident" : "busy", until: until === Infinity ? undefined : until };
 }
 
-/** Nothing in flight and nobody waiting. */
-export function isIdle(replica: ReplicaSnapshot): boolean {
-  return replica.state === "ready" && replica.inFlight === 0 && replica.waiting === 0;
+function isBusy(replica: ReplicaSnapshot): boolean {
+  return replica.state === "ready" && !isIdle(replica);
 }
 
-/** Fairness: a model that is never idle must not keep another one out for ever. */
-function giveWay(
-  replicas: readonly ReplicaSnapshot[],
-  wanted: number,
-  {
-    demand,
-    now,
-    gain,
-  }: { readonly demand: Demand; readonly now: number; readonly gain: (replica: ReplicaSnapshot) => number },
-): Room {
-  const patientAt = demand.since + PATIENCE_MS;
-  const isPatient = patientAt <= now;
-  const all = enough(replicas, wanted, gain);
-  if (all === undefined) return { kind: "busy", until: isPatient ? undefined : patientAt, isPatient };
-  const victims = enough(
-    replicas.filter((replica) => isIdle(replica) || dueAt(replica) <= now),
-    wanted,
-    gain,
-  );
-  if (victims !== undefined && isPatient) return { kind: "stop", victims };
-  const due = all.filter((replica) => !isIdle(replica)).map(dueAt);
-  return { kind: "busy", until: isPatient ? Math.max(...due) : patientAt, isPatient };
+/** When the last of them has to go. */
+function latest({ occupants }: Group, demand: Demand, policy: SchedulingPolicy): number {
+  return Math.max(...occupants.map((replica) => yieldsAt(replica, demand, policy)));
 }
 
-/** When a busy replica has served long enough to give way. */
-function dueAt(replica: ReplicaSnapshot): number {
-  return replica.readyAt + PATIENCE_MS;
-}
-
-/** The first ones that together give back enough, less those that turn out not to be needed. */
-function enough(
-  replicas: readonly ReplicaSnapshot[],
-  wanted: number,
-  gain: (replica: ReplicaSnapshot) => number,
-): readonly ReplicaSnapshot[] | undefined {
-  const chosen: ReplicaSnapshot[] = [];
+/** When so many GPUs are given back that it suffices. */
+function whenEnough(when: ReadonlyMap<Group, number>, missing: number): number {
   let gained = 0;
-  for (const replica of replicas) {
-    if (gained >= wanted) break;
-    chosen.push(replica);
-    gained += gain(replica);
+  for (const [group, at] of [...when].sort(([, a], [, b]) => a - b)) {
+    gained += group.gain;
+    if (gained >= missing) return at;
   }
-  if (gained < wanted) return undefined;
-  return chosen.filter((replica) => {
-    const without = gained - gain(replica);
-    if (without < wanted) return true;
-    gained = without;
-    return false;
-  });
+  return Infinity;
 }
 
-/** Why they are stopped, in words. */
-export function reasonToStop(victim: ReplicaSnapshot, model: string, now: number): string {
+/** Who has to go from each GPU; the GPUs that one replica has alone are given back together. */
+function groupsOf({ taken, need }: Survey, occupancy: Occupancy): readonly Group[] {
+  const alone = new Map<ReplicaSnapshot, number>();
+  const shared: Group[] = [];
+  for (const seat of taken) {
+    const occupants = occupantsOf(seat, need, occupancy);
+    const [only, ...others] = occupants;
+    if (only === undefined) continue;
+    if (others.length === 0) alone.set(only, (alone.get(only) ?? 0) + 1);
+    else shared.push({ occupants, gain: 1 });
+  }
+  return [...[...alone].map(([replica, gain]) => ({ occupants: [replica], gain })), ...shared];
+}
+
+/** The cheapest of those on it that make it fit by going; those who are kept come last. */
+function occupantsOf(seat: Seat, need: Need, occupancy: Occupancy): readonly ReplicaSnapshot[] {
+  const { ledger } = occupancy;
+  const staying = seat.holders.filter((replica) => replica !== need.waking && !ledger.isLeaving(replica));
+  if (staying.length < 2) return staying;
+  const price = (replica: ReplicaSnapshot) => (occupancy.isKept(replica) ? Infinity : occupancy.costOf(replica));
+  const gone = new Set<ReplicaSnapshot>();
+  for (const replica of staying.toSorted((a, b) => price(a) - price(b))) {
+    gone.add(replica);
+    if (seat.willFit(need, (one) => !gone.has(one) && !ledger.isLeaving(one))) break;
+  }
+  return [...gone];
+}
+
+/** From whom, or from what, the GPUs come that are on their way back. */
+function sourcesOf({ coming }: Survey, ledger: Ledger): readonly string[] {
+  const names = coming.flatMap(({ holders, gpu, block }) =>
+    block !== undefined
+      ? [`the memory of GPU ${gpu.id}`]
+      : holders.filter((one) => ledger.isLeaving(one) || isStarting(one.state)).map(({ name }) => name),
+  );
+  return [...new Set(names)];
+}
+
+function gainOf(groups: readonly Group[]): number {
+  return groups.reduce((sum, { gain }) => sum + gain, 0);
+}
+
+function namesOf(groups: readonly Group[]): readonly string[] {
+  return [...new Set(groups.flatMap(({ occupants }) => occupants.map(({ name }) => name)))];
+}
+
+function split<T>(items: readonly T[], belongs: (item: T) => boolean): [yes: T[], no: T[]] {
+  return [items.filter(belongs), items.filter((item) => !belongs(item))];
+}
+
+/** Why they have to go, in words. */
+export function reasonToGo(victim: ReplicaSnapshot, model: string, now: number): string {
+  if (isStarting(victim.state)) return `nobody waits for it any more; its GPUs are needed for ${model}`;
   if (!isIdle(victim)) return `it finishes what it has; ${model} has waited long for its GPUs`;
   return `idle for ${formatDuration(now - victim.idleSince)}; its GPUs are needed for ${model}`;
 }
