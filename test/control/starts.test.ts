@@ -5,7 +5,8 @@ import { sleep } from "../../src/lib/clock.ts";
 import { classifyFailure } from "../../src/runtime/failure.ts";
 import { parseProgress } from "../../src/runtime/progress.ts";
 import type { FakeContainer } from "../support/fake-world.ts";
-import { Rig, type RigOptions, type TestRequest } from "../support/make-plane.ts";
+import { Rig, type RigOptions } from "../support/make-plane.ts";
+import type { TestRequest } from "../support/test-request.ts";
 import { makeGpus, makeProfile, makeRecipe } from "../support/make.ts";
 
 const never = new AbortController().signal;

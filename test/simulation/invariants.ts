@@ -1,7 +1,8 @@
 // What must hold between any two moments, whatever happens.
 import type { LaunchSpec } from "../../src/catalog/launch-spec.ts";
 import { LABELS } from "../../src/catalog/launch-spec.ts";
-import type { Rig, TestRequest } from "../support/make-plane.ts";
+import type { Rig } from "../support/make-plane.ts";
+import type { TestRequest } from "../support/test-request.ts";
 
 /** Two lists of the runtime and the longest stop. */
 const LEFTOVER_AGE_MS = 60_000;

@@ -2,7 +2,8 @@
 import { AimError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/runtime/driver.ts";
 import type { FakeContainer } from "../support/fake-world.ts";
-import type { Rig, TestRequest } from "../support/make-plane.ts";
+import type { Rig } from "../support/make-plane.ts";
+import type { TestRequest } from "../support/test-request.ts";
 import type { Seeded } from "./seeded.ts";
 
 export type Deed = readonly [weight: number, deed: () => void];

@@ -70,7 +70,7 @@ export class FakeDriver implements RuntimeDriver {
     if (fault !== undefined) throw fault;
     const container = this.#mine().find((one) => one.ref.id === ref.id);
     if (container === undefined) return;
-    this.#world.noteStop(container.spec.replica);
+    this.#world.noteStop(container);
     if (this.#world.unkillable.has(container.spec.replica))
       throw new AimError("runtime_failed", `${container.spec.replica} was killed and does not end`);
     const ignores = container.spec.env["AIM_SIM_IGNORE_SIGTERM"] === "1" && container.state === "running";

@@ -43,8 +43,8 @@ export interface FakeContainer {
   address: URL;
   exit: ReplicaExit | undefined;
   readonly lines: string[];
-  /** Aborts when nothing of it answers any more. */
-  readonly ended: AbortController;
+  /** Of each request that it serves, whom to tell when nothing of it answers any more. */
+  readonly requests: Set<(error: Error) => void>;
   server?: Server;
 }
 
@@ -64,8 +64,6 @@ export class FakeWorld {
   readonly starts: string[] = [];
   /** What must never happen, as sentences. */
   readonly violations: string[] = [];
-  /** Requests being served, by replica; kept by the test's clients. */
-  readonly serving = new Map<string, number>();
   /** Containers that may be stopped while they serve, since somebody insisted; forgotten with the container. */
   readonly condemned = new Set<string>();
   /** Called with each start that a driver is asked for, whatever becomes of it. */
@@ -142,7 +140,7 @@ export class FakeWorld {
       address: new URL(`http://${id}.invalid:8000`),
       exit: undefined,
       lines: ["starting", "loading", "nearly there", "still nearly there"],
-      ended: new AbortController(),
+      requests: new Set(),
     };
     if (this.serve) await this.#openServer(container);
     this.containers.set(spec.replica, container);
@@ -202,17 +200,17 @@ export class FakeWorld {
     this.hint();
   }
 
-  noteStop(name: string): void {
-    const serving = this.serving.get(name) ?? 0;
-    if (serving > 0 && !this.condemned.has(name))
-      this.violations.push(`${name} was stopped while it served ${serving} requests`);
+  noteStop({ spec, requests }: FakeContainer): void {
+    if (requests.size > 0 && !this.condemned.has(spec.replica))
+      this.violations.push(`${spec.replica} was stopped while it served ${requests.size} requests`);
   }
 
   #end(container: FakeContainer): void {
     container.server?.closeAllConnections();
     container.server?.close();
     for (const gpu of container.spec.gpus) this.#dirty.set(gpu, this.clock.now() + this.pace.releaseMs);
-    container.ended.abort(new Error(`${container.ref.name} has ended`));
+    const error = new Error(`${container.ref.name} has ended`);
+    for (const lose of container.requests) lose(error);
     this.hint();
   }
 

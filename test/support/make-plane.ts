@@ -8,14 +8,14 @@ import {
   type ControlPlaneSettings,
 } from "../../src/control/plane.ts";
 import type { EstimateStore } from "../../src/control/launcher/estimates.ts";
-import type { ReplicaLease } from "../../src/control/fleet/lease.ts";
-import { sleep, type Clock, type Timer } from "../../src/lib/clock.ts";
+import type { Clock, Timer } from "../../src/lib/clock.ts";
 import { EventLog } from "../../src/telemetry/events.ts";
 import { silentLogger, type Logger } from "../../src/telemetry/logger.ts";
-import { createMetrics } from "../../src/telemetry/metrics.ts";
+import { createMetrics, type Metrics } from "../../src/telemetry/metrics.ts";
 import { FakeClock } from "./clock.ts";
 import type { FakeDriver } from "./fake-driver.ts";
 import { FakeWorld, type WorldOptions } from "./fake-world.ts";
+import { TestRequest, type RequestOptions } from "./test-request.ts";
 
 const SETTINGS: ControlPlaneSettings = {
   installation: "test",
@@ -51,6 +51,7 @@ export interface RigOptions extends WorldOptions {
   readonly recipes: readonly Recipe[];
   readonly settings?: Partial<ControlPlaneSettings>;
   readonly logger?: Logger;
+  readonly metrics?: Metrics;
   readonly clock?: FakeClock;
   readonly diagnose?: ControlPlaneDeps["engines"]["diagnose"];
   /** What else engines say, where the defaults do not do. */
@@ -66,6 +67,8 @@ export class Rig {
   readonly world: FakeWorld;
   readonly recipes: readonly Recipe[];
   readonly events: EventLog;
+  /** Requests that are waiting or being served. */
+  readonly connections = new Set<TestRequest>();
   readonly #options: RigOptions;
   #life = new AbortController();
   #process: ProcessClock;
@@ -96,6 +99,7 @@ export class Rig {
     this.#process.kill();
     this.#driver.kill(fateOf);
     this.#life.abort(new Error("the gateway was killed"));
+    for (const request of this.connections) request.disconnect();
     this.#life = new AbortController();
     this.#process = new ProcessClock(this.clock);
     this.#driver = this.world.driver("test");
@@ -105,7 +109,8 @@ export class Rig {
 
   #start(recipes: readonly Recipe[]): ControlPlane {
     const { world } = this;
-    const { settings, logger = silentLogger, diagnose = lastWords, engines, estimateStore, plan } = this.#options;
+    const { settings, logger = silentLogger, metrics = createMetrics() } = this.#options;
+    const { diagnose = lastWords, engines, estimateStore, plan } = this.#options;
     const clock = this.#process;
     const { life } = this;
     return startControlPlane({
@@ -113,7 +118,7 @@ export class Rig {
       catalog: new Catalog(recipes),
       drivers: new Map([["docker", this.#driver]]),
       events: this.events,
-      metrics: createMetrics(),
+      metrics,
       logger,
       engines: {
         awaitReady: (address, _readiness, signal) => loaded({ world, address, clock, life }, signal),
@@ -130,12 +135,13 @@ export class Rig {
     });
   }
 
-  /** One request that is served for `serveMs` once it has its lease; its client leaves when the signal aborts. */
-  request(model: string, options: { serveMs?: number; signal?: AbortSignal } = {}): TestRequest {
-    return new TestRequest(this, model, options.serveMs ?? 1_000, options.signal ?? new AbortController().signal);
+  /** One request that is served for a while once it has its lease. */
+  request(model: string, options: RequestOptions = {}): TestRequest {
+    const { world, clock, plane, connections } = this;
+    return new TestRequest({ world, clock, pool: plane.pool, connections }, model, options);
   }
 
-  requests(model: string, count: number, options: { serveMs?: number } = {}): readonly TestRequest[] {
+  requests(model: string, count: number, options: RequestOptions = {}): readonly TestRequest[] {
     return Array.from({ length: count }, () => this.request(model, options));
   }
 
@@ -180,61 +186,6 @@ function lastWords(lines: readonly string[]): { code: string; advice: string } {
   return { code: "crashed", advice: `it said: ${lines.at(-1) ?? "nothing"}` };
 }
 
-export class TestRequest {
-  readonly model: string;
-  /** `broken`: it had a replica, and that, its client or the gateway went away. */
-  outcome: "waiting" | "served" | "serving" | "refused" | "broken" = "waiting";
-  error: unknown;
-  replica: string | undefined;
-  lease: ReplicaLease | undefined;
-
-  constructor(rig: Rig, model: string, serveMs: number, signal: AbortSignal) {
-    this.model = model;
-    void this.#run(rig, serveMs, signal);
-  }
-
-  async #run(rig: Rig, serveMs: number, signal: AbortSignal): Promise<void> {
-    const { life } = rig;
-    try {
-      const lease = await orAborted(rig.plane.pool.acquire(this.model, { bodyBytes: 100 }, signal), life);
-      this.lease = lease;
-      this.replica = lease.replica;
-      await this.#serve(
-        rig,
-        lease,
-        sleep(rig.clock, serveMs, AbortSignal.any([...this.#ends(rig, lease), signal, life])),
-      );
-      if (!life.aborted) lease.release();
-    } catch (error) {
-      this.error = error;
-      this.outcome = "refused";
-    }
-  }
-
-  /** What ends an answer early on the replica's side; where nothing listens there is no answer at all. */
-  #ends(rig: Rig, lease: ReplicaLease): readonly AbortSignal[] {
-    const container = rig.world.at(lease.address);
-    if (container !== undefined) return [container.ended.signal];
-    const error = new Error("ECONNREFUSED");
-    lease.report({ kind: "unreachable", error });
-    return [AbortSignal.abort(error)];
-  }
-
-  async #serve({ world }: Rig, lease: ReplicaLease, answer: Promise<void>): Promise<void> {
-    this.outcome = "serving";
-    world.serving.set(lease.replica, (world.serving.get(lease.replica) ?? 0) + 1);
-    try {
-      await answer;
-      this.outcome = "served";
-    } catch (error) {
-      this.error = error;
-      this.outcome = "broken";
-    } finally {
-      world.serving.set(lease.replica, (world.serving.get(lease.replica) ?? 0) - 1);
-    }
-  }
-}
-
 /** The clock of one process: its timers die with it. */
 class ProcessClock implements Clock {
   readonly #clock: Clock;
@@ -272,13 +223,4 @@ class ProcessClock implements Clock {
     this.#isDead = true;
     for (const timer of this.#timers) timer.cancel();
   }
-}
-
-/** A process that was killed never answers: whoever waits for it sees the connection break. */
-async function orAborted<T>(answer: T | Promise<T>, signal: AbortSignal): Promise<T> {
-  if (!(answer instanceof Promise)) return answer;
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  return Promise.race([answer, promise]).finally(() => signal.removeEventListener("abort", onAbort));
 }
