@@ -1,5 +1,6 @@
 // The command line of each engine.
 import { flagValue, parallelism } from "./flags.ts";
+import { memoryArgs } from "./memory-flags.ts";
 import type { Engine, Precision, Profile, Recipe, RuntimeName } from "./recipe.ts";
 
 /** Placeholders in `argv` and `env` values; the driver fills them in, since only it knows where the replica will listen. */
@@ -21,7 +22,7 @@ export function engineArgv(input: ArgvInput): string[] {
   const { recipe, profile } = input;
   const fill = (token: string) => token.replaceAll(MODEL_PLACEHOLDER, recipe.model);
   const start = recipe.command?.map(fill) ?? program(input);
-  return [...start, ...ownArguments(recipe, profile), ...profile.args.map(fill)];
+  return [...start, ...ownArguments(recipe, profile), ...memoryArgs(recipe, profile), ...profile.args.map(fill)];
 }
 
 function program({ recipe, runtime, self }: ArgvInput): readonly string[] {

@@ -19,7 +19,9 @@ export function withHash(recipe: Omit<Recipe, "hash">): Recipe {
     command,
     precision,
     resources,
-    profiles: recipe.profiles.map(({ id, gpus, args, env }) => ({ id, gpus, args, env })),
+    profiles: recipe.profiles.map(({ id, gpus, args, env, gpuFraction }) => ({ id, gpus, args, env, gpuFraction })),
+    // When it sleeps, and how deeply, is told to an engine that runs; that it can is told to one that starts.
+    sleeps: recipe.sleep === undefined ? undefined : true,
     mounts: mounts.length > 0 ? mounts : undefined,
     capabilities: capabilities.length > 0 ? capabilities : undefined,
     network: network === "own" ? undefined : network,

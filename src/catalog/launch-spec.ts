@@ -6,6 +6,7 @@ import { engineArgv, MODEL_PLACEHOLDER } from "./engine-argv.ts";
 import { checkEnv } from "./env.ts";
 import { mergeFlags, readFlags, toArgs } from "./flags.ts";
 import { fromRegistry } from "./image.ts";
+import { memoryEnv, whyMemoryIsWrong } from "./memory-flags.ts";
 import type { Engine, Mount, Profile, PullPolicy, Recipe, RuntimeName } from "./recipe.ts";
 
 export { HOST_PLACEHOLDER, PORT_PLACEHOLDER } from "./engine-argv.ts";
@@ -130,6 +131,7 @@ export function toLaunchSpec(input: LaunchInput): LaunchSpec {
   const { recipe, runtime, defaults } = input;
   if (runtime === "process") assertFitsProcess(recipe);
   const profile = withFlags(input.profile, input.flags ?? []);
+  assertKeepsToShare(recipe, profile);
   const image = imageFor(recipe, runtime, defaults);
   return {
     replica: input.replica,
@@ -175,8 +177,14 @@ function assertFitsProcess(recipe: Recipe): void {
   if (why !== undefined) throw new AimError("invalid_recipe", `recipe ${recipe.id} cannot run as a process: ${why}`);
 }
 
+/** Checked here too, since a launch may bring flags of its own. */
+function assertKeepsToShare(recipe: Recipe, profile: Profile): void {
+  const why = whyMemoryIsWrong(recipe, profile);
+  if (why !== undefined) throw new AimError("invalid_recipe", `recipe ${recipe.id}, profile ${profile.id}: ${why}`);
+}
+
 /** The flags of the launch over those of the profile, flag by flag. */
-function withFlags(profile: Profile, flags: readonly string[]): Profile {
+export function withFlags(profile: Profile, flags: readonly string[]): Profile {
   if (flags.length === 0) return profile;
   return { ...profile, args: toArgs(mergeFlags(readFlags(profile.args, []), readFlags(flags, []))) };
 }
@@ -192,6 +200,7 @@ function envOf({ recipe, profile, runtime, gpus, gpuKind, defaults }: LaunchInpu
     ...defaults.env,
     // Longer than the gateway keeps idle connections, so that the engine never closes one that is being used.
     ...(recipe.engine === "vllm" ? { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "120" } : {}),
+    ...memoryEnv(recipe),
     ...(runtime === "docker" && gpuKind?.vendor !== "nvidia" ? visibleDevices(gpus.length) : {}),
     ...Object.fromEntries(env),
   };

@@ -5,6 +5,8 @@ import { defined } from "./defined.ts";
 import { checkEnv } from "./env.ts";
 import { checkFlags, mergeFlags, readFlags, toArgs, whyParallelismIsWrong, type Flag } from "./flags.ts";
 import { withHash } from "./hash.ts";
+import { checkIdle, idleTimesOf } from "./idle-ladder.ts";
+import { whyShareIsWrong, whySleepIsWrong } from "./memory-flags.ts";
 import { gpuCount, type Reading } from "./reading.ts";
 import type { Profile, Recipe } from "./recipe.ts";
 import { RECIPE_ID, RECIPE_ID_RULE, recipeSchema, type RecipeDraft } from "./recipe-schema.ts";
@@ -27,7 +29,6 @@ export function readNativeRecipe(file: string, value: unknown): Reading {
 
 function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
   const { resources } = draft;
-  const min = draft.replicas?.min ?? 0;
   return withHash({
     id,
     file,
@@ -36,7 +37,7 @@ function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
     engine: draft.engine,
     hardware: [draft.hardware ?? []].flat(),
     profiles: toProfiles(draft),
-    replicas: { min, max: draft.replicas?.max ?? Math.max(1, min) },
+    replicas: toReplicas(draft),
     resources: defined({
       memoryBytes: resources?.memory,
       memorySwapBytes: resources?.memorySwap,
@@ -54,25 +55,35 @@ function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
       image: draft.image,
       command: draft.command,
       precision: draft.precision,
-      keepAliveMs: draft.keepAlive ?? draft.ttl,
       startTimeoutMs: draft.startTimeout,
       maxInFlight: draft.maxInFlight,
     }),
+    ...(draft.preload && { preload: true }),
+    ...(draft.pin && { pinned: true }),
+    ...idleTimesOf(draft),
   });
+}
+
+function toReplicas({ replicas }: RecipeDraft): Recipe["replicas"] {
+  const { min = 0, max = Math.max(1, min), target } = replicas ?? {};
+  return { min, max, ...(target === undefined ? {} : { target }) };
 }
 
 function toProfiles(draft: RecipeDraft): Profile[] {
   const ids = Object.keys(draft.profiles).sort((a, b) => gpuCount(a) - gpuCount(b));
   const defaultId = ids.find((id) => draft.profiles[id]?.default === true) ?? ids[0];
-  return ids.map((id) => ({
+  return ids.map((id) => ({ ...toProfile(draft, id), isDefault: id === defaultId }));
+}
+
+function toProfile(draft: RecipeDraft, id: string): Omit<Profile, "isDefault"> {
+  const { env, gpuFraction } = draft.profiles[id] ?? {};
+  return {
     id,
     gpus: gpuCount(id),
     args: toArgs(flagsOf(draft, id)),
-    env: Object.fromEntries(
-      Object.entries({ ...draft.env, ...draft.profiles[id]?.env }).map(([name, value]) => [name, String(value)]),
-    ),
-    isDefault: id === defaultId,
-  }));
+    env: Object.fromEntries(Object.entries({ ...draft.env, ...env }).map(([name, value]) => [name, String(value)])),
+    ...defined({ gpuFraction }),
+  };
 }
 
 function flagsOf(draft: RecipeDraft, profile: string): Flag[] {
@@ -91,11 +102,6 @@ function checkId(id: string): Finding[] {
 function checkAcrossFields(draft: RecipeDraft): Finding[] {
   const { command, engine, resources, replicas, runtime } = draft;
   const faults: [boolean, readonly PropertyKey[], string][] = [
-    [
-      draft.keepAlive !== undefined && draft.ttl !== undefined,
-      ["ttl"],
-      '"ttl" is another name for "keepAlive"; give one of them',
-    ],
     [
       engine === "openai" && command === undefined,
       ["engine"],
@@ -120,6 +126,7 @@ function checkAcrossFields(draft: RecipeDraft): Finding[] {
   ];
   return [
     ...faults.filter(([wrong]) => wrong).map(([, path, message]) => ({ path, message })),
+    ...checkIdle(draft),
     ...checkContainerNeeds(draft),
     ...checkDefaults(draft),
     ...checkFlags(engine, readFlags(draft.args ?? {}, ["args"])),
@@ -140,12 +147,17 @@ function checkDefaults(draft: RecipeDraft): Finding[] {
 }
 
 function checkProfile(draft: RecipeDraft, id: string): Finding[] {
+  const { engine, runtime } = draft;
   const path = ["profiles", id];
-  const { args, env } = draft.profiles[id] ?? {};
-  const wrong = whyParallelismIsWrong(draft.engine, toArgs(flagsOf(draft, id)), gpuCount(id));
+  const { args = {}, env = {} } = draft.profiles[id] ?? {};
+  const finding = (key: string, why: string | undefined): Finding[] =>
+    why === undefined ? [] : [{ path: [...path, key], message: why }];
+  const profile = toProfile(draft, id);
   return [
-    ...checkFlags(draft.engine, readFlags(args ?? {}, [...path, "args"])),
-    ...checkEnv(env ?? {}, draft.runtime, [...path, "env"]),
-    ...(wrong === undefined ? [] : [{ path: [...path, "args"], message: wrong }]),
+    ...checkFlags(engine, readFlags(args, [...path, "args"])),
+    ...checkEnv(env, runtime, [...path, "env"]),
+    ...finding("args", whyParallelismIsWrong(engine, profile.args, profile.gpus)),
+    ...finding("gpuFraction", whyShareIsWrong(engine, profile)),
+    ...finding("args", whySleepIsWrong(idleTimesOf(draft), { flags: flagsOf(draft, id), env: profile.env })),
   ];
 }

@@ -35,6 +35,10 @@ export const RECIPE_ID_RULE = 'up to 40 lower-case letters, digits, "." and "-",
 
 const word = z.string({ error: "expected text" }).min(1, { error: "expected text, found nothing" });
 const duration = textAs(parseDuration, DURATION);
+const ending = textAs((text) => {
+  const ms = parseDuration(text);
+  return ms === Infinity ? undefined : ms;
+}, 'expected a time that ends, such as "5m" or "1h"; leave out the step that is never to come');
 const size = textAs((text) => parseSize(text) || undefined, SIZE);
 
 /** A number that its digits in the file determine; a longer one would come out changed. */
@@ -58,13 +62,22 @@ const envValue = z.union([z.string(), exactNumber, z.boolean()], {
 });
 const env = z.record(envName, envValue, { error: "expected a map of names to values" });
 
+const yesOrNo = z.boolean({ error: "expected true or false" });
+
+const SHARE =
+  "expected a share of each GPU such as 0.4: more than 0, and less than 1, which is the whole and the default";
+const share = z.number({ error: SHARE }).gt(0, { error: SHARE }).lt(1, { error: SHARE });
+
 const profile = z.strictObject(
   {
     args: args.optional(),
     env: env.optional(),
-    default: z.boolean({ error: "expected true or false" }).optional(),
+    default: yesOrNo.optional(),
+    gpuFraction: share
+      .optional()
+      .describe("Share of each GPU, the rest of which others may use; the whole when absent."),
   },
-  { error: "expected a map with args, env or default; write {} when the profile adds nothing" },
+  { error: "expected a map with args, env, default or gpuFraction; write {} when the profile adds nothing" },
 );
 const profileId = z.string().regex(/^(0|[1-9]\d?)_gpu$/, {
   error: 'expected a GPU count such as "1_gpu" or "8_gpu" ("0_gpu" for engines that need none)',
@@ -72,6 +85,18 @@ const profileId = z.string().regex(/^(0|[1-9]\d?)_gpu$/, {
 
 const PRECISION = `expected one of ${PRECISIONS.join(", ")}`;
 const precision = textAs(parsePrecision, PRECISION);
+
+const idleStep = z.strictObject(
+  {
+    after: ending.describe("Idle time, counted from the last request."),
+    do: z.enum(["sleep", "stop"]).describe("Give back the GPUs' memory without ending, or unload."),
+    level: z
+      .literal([1, 2])
+      .optional()
+      .describe("1 keeps the weights in the host's memory, 2 drops them; 1 when absent."),
+  },
+  { error: 'expected a step such as "{ after: 5m, do: sleep }"' },
+);
 
 const resources = z.strictObject(
   {
@@ -145,10 +170,28 @@ export const recipeSchema = z.strictObject(
       .describe("Settings by GPU count; they override those of the recipe."),
     keepAlive: duration.optional().describe("Idle time before a replica is unloaded."),
     ttl: duration.optional().describe("Another name for keepAlive."),
+    idle: z
+      .array(idleStep, { error: 'expected a list of steps such as "{ after: 1h, do: stop }"' })
+      .min(1, { error: 'expected at least one step such as "{ after: 1h, do: stop }"' })
+      .optional()
+      .describe("What an idle replica does, and when, instead of keepAlive; it is never unloaded without a stop."),
+    sleepMemory: size
+      .optional()
+      .describe("Memory of the host that a sleeper of level 1 takes; as much as it had of its GPUs' when absent."),
+    preload: yesOrNo.optional().describe("Whether it is started with the gateway."),
+    pin: yesOrNo
+      .optional()
+      .describe("Whether its replicas are neither unloaded for being idle nor stopped to make room for others."),
     replicas: z
       .strictObject(
-        { min: wholeNumber(0).optional(), max: wholeNumber(1).optional() },
-        { error: "expected a map with min and max" },
+        {
+          min: wholeNumber(0).optional().describe("So many are kept running; 0 when absent."),
+          max: wholeNumber(1).optional().describe("There are no more than these; 1, or as many as min, when absent."),
+          target: wholeNumber(1)
+            .optional()
+            .describe("Requests per replica, waiting ones included, beyond which one more is worth having."),
+        },
+        { error: "expected a map with min, max and target" },
       )
       .optional()
       .describe("How many replicas there may be; 0 to 1 when absent."),

@@ -19,6 +19,10 @@ describe("the hash", () => {
 
   it.each([
     "keepAlive: 9m",
+    "idle: [{ after: 9m, do: stop }]",
+    "preload: true",
+    "pin: true",
+    "replicas: { max: 4, target: 8 }",
     "replicas: { max: 4 }",
     "aliases: [x]",
     "startTimeout: 1h",
@@ -41,7 +45,18 @@ describe("the hash", () => {
     "mounts: [vol1:/a]",
     "capabilities: [SYS_PTRACE]",
     "network: host",
+    "idle: [{ after: 9m, do: sleep }]",
   ])("changes with %s", (line) => expect(hash(`${minimal}${line}`)).not.toBe(hash(minimal)));
+
+  it("changes with a share of the GPUs", () => {
+    const shared = (share: string) => hash(minimal.replace("{}", `{ gpuFraction: ${share} }`));
+    expect(new Set([hash(minimal), shared("0.4"), shared("0.5")]).size).toBe(3);
+  });
+
+  it("does not change with when or how deeply it sleeps", () => {
+    const sleepy = (step: string) => hash(`${minimal}idle: [${step}]`);
+    expect(sleepy("{ after: 9m, do: sleep }")).toBe(sleepy("{ after: 1h, do: sleep, level: 2 }"));
+  });
 
   it("stays as it was in earlier versions, lest an upgrade restart every replica", () => {
     expect(hash(minimal)).toBe("04c345c98558673c9d6b7708ee032042");

@@ -288,6 +288,23 @@ describe("the flags of a launch", () => {
   });
 });
 
+describe("who wanted a replica, and how much of its GPUs it has", () => {
+  const labelsOf = (text: string, changes: Partial<LaunchInput> = {}) => launch(vllm(text), changes).labels;
+
+  it("are labels, so that they survive a restart of the gateway", () => {
+    expect(labelsOf("profiles: { 1_gpu: { gpuFraction: 0.4 } }", { launched: true, pinned: true })).toMatchObject({
+      "aim-engine.launched": "true",
+      "aim-engine.pinned": "true",
+      "aim-engine.share": "0.4",
+    });
+  });
+
+  it("leave no trace where there is nothing to say", () => {
+    const labels = labelsOf("profiles: { 1_gpu: {} }");
+    for (const name of ["launched", "pinned", "share"]) expect(labels).not.toHaveProperty([`aim-engine.${name}`]);
+  });
+});
+
 describe("the keep-alive of a launch", () => {
   it("is a label, so that it survives a restart of the gateway", () => {
     const label = (keepAliveMs: number) =>

@@ -93,6 +93,14 @@ maxInFlight: 16
     expect(recipeOf(`${minimal}replicas: { min: 2 }\n`).replicas).toEqual({ min: 2, max: 2 });
   });
 
+  it("reads how much one replica should have to do, and what share of its GPUs a profile has", () => {
+    const text = "model: m\nengine: vllm\nreplicas: { max: 3, target: 24 }\nprofiles: { 1_gpu: { gpuFraction: 0.4 } }";
+    expect(recipeOf(text)).toMatchObject({
+      replicas: { min: 0, max: 3, target: 24 },
+      profiles: [{ gpuFraction: 0.4 }],
+    });
+  });
+
   it("sorts profiles by GPU count and takes the smallest for the default", () => {
     const { profiles } = recipeOf("model: m\nengine: vllm\nprofiles: { 8_gpu: {}, 16_gpu: {}, 2_gpu: {} }");
     expect(profiles.map((profile) => [profile.id, profile.isDefault])).toEqual([
@@ -205,6 +213,7 @@ describe("what cannot be right is refused", () => {
     ["swap without memory", `${minimal}resources: { memorySwap: 1g }`, "it needs a memory"],
     ["more at least than at most", `${minimal}replicas: { min: 3, max: 2 }`, "min is greater than max"],
     ["half a request", `${minimal}maxInFlight: 0.5`, "expected a whole number"],
+    ["nothing to do", `${minimal}replicas: { target: 0 }`, "expected a whole number, 1 or more"],
     [
       "a number with too many digits",
       vllm("args: { --seed: 12345678901234567890 }\nprofiles: { 1_gpu: {} }"),

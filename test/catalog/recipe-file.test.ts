@@ -23,7 +23,7 @@ resources: { memory: 64, shms: 1g }
       'recipes/test.yaml:4:1: keep_alive: unknown key; did you mean "keepAlive"?',
       'recipes/test.yaml:7:5: profiles.1_gpu.arg: unknown key; did you mean "args"?',
       'recipes/test.yaml:8:3: profiles.4_gpus: expected a GPU count such as "1_gpu" or "8_gpu" ("0_gpu" for engines that need none)',
-      "recipes/test.yaml:9:13: replicas.maximum: unknown key; the keys here are min, max",
+      "recipes/test.yaml:9:13: replicas.maximum: unknown key; the keys here are min, max, target",
       'recipes/test.yaml:10:22: resources.memory: expected a size such as "512m" or "64g"',
       'recipes/test.yaml:10:26: resources.shms: unknown key; did you mean "shm"?',
     ]);
