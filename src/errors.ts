@@ -85,6 +85,12 @@ export const ERROR_KINDS = {
     "final",
     "No recipe of the model can run on this machine; `aim-engine models` says why.",
   ),
+  model_asleep: kind(
+    503,
+    "service_unavailable_error",
+    "final",
+    "The model does not run, and the API key may not start it (`mayStart`); ask again when it runs.",
+  ),
   model_loading: kind(
     503,
     "service_unavailable_error",

@@ -62,6 +62,7 @@ export class Fleet {
       clock: deps.clock,
       roster: this.#roster,
       demand: this.#demand,
+      keepAliveMaxMs: deps.settings.keepAliveMaxMs,
       onChange: () => this.#hooks.onChange(),
       onIdle: (replica) => this.#hooks.onIdle(replica.idleSince + this.keepAliveMs(replica)),
       onUnreachable: (replica, why) => this.#suspect(replica, why),
@@ -146,7 +147,6 @@ export class Fleet {
     replica.idleSince = now;
     this.#move(replica, "ready", "ready");
     this.#failures.recovered(replica.identity.recipeId);
-    this.#slots.grant(replica.model);
   }
 
   /** Its engine is to be put to sleep; from here on it gets no requests. Does nothing to one that is not idle. */
@@ -258,6 +258,7 @@ export class Fleet {
   close(): void {
     this.#closed = true;
     this.#demand.refuseAll(shuttingDown());
+    this.#slots.close();
   }
 
   #enter(identity: ReplicaIdentity, blueprint: Blueprint, start: Entry): Replica {
@@ -278,6 +279,7 @@ export class Fleet {
     replica.transition(to, reason, this.#deps.clock.now());
     replica.stopCause ??= cause;
     this.#deps.journal.moved(replica, from);
+    this.#slots.moved(replica, from);
     this.#hooks.onChange();
   }
 
@@ -287,6 +289,7 @@ export class Fleet {
   }
 
   #isComing(model: string): boolean {
-    return this.#roster.ofModel(model).some((replica) => replica.isStarting || replica.isServing);
+    const comes = (one: Replica) => one.isStarting || one.isServing || one.state === "waking";
+    return this.#roster.ofModel(model).some(comes);
   }
 }

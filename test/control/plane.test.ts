@@ -15,7 +15,7 @@ describe("a cold start", () => {
   it("is one start, however many requests ask first", async () => {
     const rig = new Rig({ recipes: [makeRecipe()] });
     const requests = rig.requests("tiny", 100);
-    await rig.clock.advance(5_000);
+    await rig.clock.advance(8_000);
     expect(outcomes(requests)).toEqual({ served: 100 });
     expect(rig.world.starts).toEqual(["tiny-1"]);
   });

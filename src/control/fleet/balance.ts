@@ -2,11 +2,12 @@
 
 export interface Candidate {
   readonly inFlight: number;
-  readonly granted: number;
+  /** When it last got a request: a number that grows. */
+  readonly lastGrant: number;
   readonly hasRoom: boolean;
 }
 
-/** Least in flight; among equals the one with the fewest requests so far, which is round robin on an idle fleet. */
+/** Least in flight; among equals the one whose last request is longest ago, which is round robin on an idle fleet. */
 export function pick<T extends Candidate>(candidates: readonly T[]): T | undefined {
   let best: T | undefined;
   for (const candidate of candidates) {
@@ -16,5 +17,5 @@ export function pick<T extends Candidate>(candidates: readonly T[]): T | undefin
 }
 
 function isBetter(a: Candidate, b: Candidate): boolean {
-  return a.inFlight < b.inFlight || (a.inFlight === b.inFlight && a.granted < b.granted);
+  return a.inFlight < b.inFlight || (a.inFlight === b.inFlight && a.lastGrant < b.lastGrant);
 }

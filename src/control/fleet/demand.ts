@@ -5,7 +5,7 @@ import type { ReplicaLease } from "./lease.ts";
 import { Orders } from "./orders.ts";
 import type { Demand } from "../snapshot.ts";
 import type { Hold } from "../planner/why.ts";
-import { Waiters, type WaiterLimits } from "./waiters.ts";
+import { Waiters, type Crowd, type WaiterLimits } from "./waiters.ts";
 
 /** The book for those who may only look. */
 export type DemandView = Pick<DemandBook, "holdOf" | "isEmpty" | "waiting">;
@@ -27,16 +27,7 @@ export class DemandBook {
 
   /** By rank, the lowest first. */
   list(): readonly Demand[] {
-    const requests = this.waiters.models().map((model) => ({
-      id: requestsId(model),
-      kind: "requests" as const,
-      why: "requests" as const,
-      request: { model },
-      since: this.waiters.oldest(model) ?? 0,
-      rank: this.waiters.oldest(model) ?? 0,
-      waiting: this.waiters.count(model),
-      mayStart: true,
-    }));
+    const requests = this.waiters.crowds().map(demandOf);
     return [...requests, ...this.orders.demands()].sort((a, b) => a.rank - b.rank);
   }
 
@@ -58,6 +49,10 @@ export class DemandBook {
     for (const model of this.waiters.models()) this.waiters.refuse(model, error);
     this.orders.refuseAll(error);
   }
+}
+
+function demandOf({ model, ...crowd }: Crowd): Demand {
+  return { id: requestsId(model), kind: "requests", why: "requests", request: { model }, ...crowd };
 }
 
 function requestsId(model: string): string {

@@ -1,16 +1,22 @@
 // The slots on replicas: who gets one, and what a slot given back means for those who wait. A part of the fleet: synchronous,
 // and on the hot path.
+import { AimError } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { pick } from "./balance.ts";
 import type { DemandBook } from "./demand.ts";
+import { Heat } from "./heat.ts";
 import { ReplicaLease, type RequestTraits } from "./lease.ts";
-import type { Replica } from "../replica.ts";
+import { Ramps } from "./ramps.ts";
+import type { Replica, ReplicaState } from "../replica.ts";
 import type { Roster } from "./roster.ts";
+import { reasonOf, type Applicant } from "./waiters.ts";
 
 export interface SlotsDeps {
   readonly clock: Clock;
   readonly roster: Roster;
   readonly demand: DemandBook;
+  /** Longest idle time before unload that a request may ask for. */
+  readonly keepAliveMaxMs: number;
   /** Somebody waits, has left, or the last slot of a replica that is to go was given back. */
   onChange(): void;
   /** A warm replica became free of requests, and nobody waits. */
@@ -21,25 +27,58 @@ export interface SlotsDeps {
 
 export class Slots {
   readonly #deps: SlotsDeps;
+  readonly #heat: Heat;
+  readonly #ramps: Ramps;
+  /** Leases given so far. */
+  #grants = 0;
 
   constructor(deps: SlotsDeps) {
     this.#deps = deps;
+    this.#heat = new Heat(deps.clock);
+    this.#ramps = new Ramps({ clock: deps.clock, onOpen: (replica) => this.grant(replica.model) });
   }
 
   /** How much a model was used lately; see `ReplicaSnapshot.heat`. */
-  heat(_model: string): number {
-    return 0;
+  heat(model: string): number {
+    return this.#heat.of(model);
   }
 
   /** A lease at once where a replica has room, else a promise of one; the hot path never allocates a promise. */
   acquire(model: string, request: RequestTraits, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
-    const { clock, roster, demand } = this.#deps;
-    const replica = pick(roster.ofModel(model));
-    if (replica !== undefined) return this.#lease(replica, "warm");
-    const onLeave = () => this.#deps.onChange();
-    const waiting = demand.waiters.add(model, { since: clock.now(), bytes: request.bodyBytes, signal, onLeave });
+    if (signal.aborted) return Promise.reject(reasonOf(signal));
+    this.#heat.note(model);
+    const replica = pick(this.#deps.roster.ofModel(model));
+    return replica === undefined ? this.#wait(model, request, signal) : this.#lease(replica, request, "warm");
+  }
+
+  #wait(model: string, request: RequestTraits, signal: AbortSignal): Promise<ReplicaLease> {
+    const { clock, demand } = this.#deps;
+    if (request.mayStart === false && !this.#isComing(model)) return Promise.reject(asleep(model));
+    const onLeave = () => this.#left(model);
+    const waiting = demand.waiters.add(model, { since: clock.now(), request, signal, onLeave });
     this.#deps.onChange();
     return waiting;
+  }
+
+  /** Whoever left may have been the only one for whom the model would have been started. */
+  #left(model: string): void {
+    this.#refuseWithoutRight(model);
+    this.#deps.onChange();
+  }
+
+  /** A replica came to another state: what that means for those who wait. */
+  moved(replica: Replica, from: ReplicaState): void {
+    if (from === "ready") this.#ramps.end(replica);
+    if (replica.state === "ready") {
+      this.#ramps.begin(replica);
+      this.grant(replica.model);
+    }
+    this.#refuseWithoutRight(replica.model);
+  }
+
+  /** Nobody waits any more, nor will. */
+  close(): void {
+    this.#ramps.close();
   }
 
   /** Called by the lease, once. */
@@ -66,16 +105,39 @@ export class Slots {
       const replica = pick(roster.ofModel(model));
       if (replica === undefined) return;
       const readyAt = replica.readyAt ?? 0;
-      const make = (since: number) => this.#lease(replica, readyAt > since ? "cold" : "warm");
+      const make = ({ since, request }: Applicant) => this.#lease(replica, request, readyAt > since ? "cold" : "warm");
       if (!demand.waiters.grant(model, make)) return;
     }
   }
 
-  #lease(replica: Replica, start: "cold" | "warm"): ReplicaLease {
+  #lease(replica: Replica, request: RequestTraits, start: "cold" | "warm"): ReplicaLease {
     const address = replica.address;
     if (address === undefined) throw new Error(`replica ${replica.name} is ready but has no address`);
+    if (request.keepAliveMs !== undefined && !replica.pinned)
+      replica.keepAliveMs = Math.min(request.keepAliveMs, this.#deps.keepAliveMaxMs);
     replica.inFlight += 1;
-    replica.granted += 1;
+    replica.lastGrant = ++this.#grants;
     return new ReplicaLease(this, replica, address, start === "cold");
   }
+
+  /** They do not wait for what others will not have started either. */
+  #refuseWithoutRight(model: string): void {
+    const { waiters } = this.#deps.demand;
+    if (waiters.count(model) > 0 && !this.#isComing(model)) waiters.refuseWithoutRight(model, asleep(model));
+  }
+
+  /** Whether the model is up, or will be for somebody. */
+  #isComing(model: string): boolean {
+    return this.#deps.demand.waiters.mayStart(model) || this.#deps.roster.ofModel(model).some(isUp);
+  }
+}
+
+/** One that does not answer just now counts: it will again, or be replaced. */
+function isUp({ isStarting, state }: Replica): boolean {
+  return isStarting || state === "waking" || state === "ready";
+}
+
+function asleep(model: string): AimError {
+  const message = `${model} does not run, and this API key may not start it; ask again when it runs`;
+  return new AimError("model_asleep", message);
 }

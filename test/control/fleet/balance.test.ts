@@ -2,9 +2,9 @@ import { describe, expect, it } from "vitest";
 import { pick } from "../../../src/control/fleet/balance.ts";
 
 describe("balancing", () => {
-  const candidate = (inFlight: number, granted: number, hasRoom = true) => ({ inFlight, granted, hasRoom });
+  const candidate = (inFlight: number, lastGrant: number, hasRoom = true) => ({ inFlight, lastGrant, hasRoom });
 
-  it("prefers the least busy, then the one with fewer requests so far", () => {
+  it("prefers the least busy, then the one whose last request is longest ago", () => {
     expect(pick([candidate(2, 0), candidate(1, 9), candidate(3, 0)])).toEqual(candidate(1, 9));
     expect(pick([candidate(0, 5), candidate(0, 4)])).toEqual(candidate(0, 4));
   });
