@@ -3,12 +3,11 @@ import { z } from "zod";
 import { parseRegistry } from "./catalog/image.ts";
 import { ENGINES, PULL_POLICIES } from "./catalog/recipe.ts";
 import { capability, imageName } from "./catalog/recipe-schema.ts";
+import { keysSchema } from "./config-keys.ts";
+import { schedulerSchema } from "./config-scheduler.ts";
+import { duration, ending, lasting, size } from "./config-values.ts";
 import { textAs } from "./lib/text-schema.ts";
-import { parseDuration, parseSize } from "./lib/units.ts";
 
-const DURATION = 'expected a duration such as "30s", "5m", "1h30m" or "forever"';
-const SIZE = 'expected a size such as "512m" or "64g"';
-const ENDING = 'expected a time that ends, such as "30s" or "5m"';
 const SOCKET = 'expected the path of a socket such as "/var/run/docker.sock", or "tcp://HOST:PORT" of a proxy';
 /** Every container may write to all of it. */
 const CACHE = 'expected a volume, an absolute folder of the host below "/" and without "..", or none';
@@ -18,16 +17,6 @@ export const REGISTRY =
   'expected a registry such as "registry.example:5000" or "registry.example/mirror", in lower case and without "https://"';
 const ADDRESS = 'expected HOST:PORT such as "127.0.0.1:8000" or "[::1]:8000"';
 
-/** "5m", "1h30m", "forever" → milliseconds. */
-const duration = textAs(parseDuration, DURATION);
-/** Every wait is bounded: "forever" is none of these. */
-const ending = textAs((text) => {
-  const ms = parseDuration(text);
-  return ms === Infinity ? undefined : ms;
-}, ENDING);
-const lasting = ending.refine((ms) => ms > 0, ENDING);
-/** "64g" → bytes. */
-const size = textAs(parseSize, SIZE);
 const address = textAs(parseListen, ADDRESS);
 
 const absolute = z.string().startsWith("/", "expected an absolute folder");
@@ -72,58 +61,6 @@ const policySchema = z.strictObject({
       "Where the images that recipes name may come from, e.g. `rocm/` or `registry.example/team/`; from anywhere when absent.",
     ),
 });
-
-const schedulerSchema = z.strictObject({
-  minResidency: ending
-    .prefault("5m")
-    .describe(
-      "Least time for which a model that is in use keeps its GPUs when another one wants them; five times its load where that is shorter.",
-    ),
-  maxWait: ending
-    .prefault("8m")
-    .describe(
-      "How long requests wait for a model that is in use to give way; after that it gets no new ones and is drained.",
-    ),
-  maxStarts: z.int().min(1).default(4).describe("Most replicas that load at the same time."),
-  abortUnwanted: z
-    .boolean()
-    .default(true)
-    .describe("Whether a load that nobody waits for any more is given up when another model needs its GPUs."),
-  scaleUp: lasting
-    .prefault("15s")
-    .describe(
-      "How long there must be more to do than the replicas of a model should have, before one more is started.",
-    ),
-  scaleDown: lasting.prefault("5m").describe("How long fewer replicas must have been enough, before one is drained."),
-  sleepMemory: size
-    .optional()
-    .describe("Most of the host's memory that sleeping replicas may take together; half of it when absent."),
-  keepAliveMax: duration
-    .prefault("forever")
-    .describe("Longest keep-alive that a request may ask for; what asks for more gets this."),
-});
-
-/** A plain text is a key that may do everything. */
-const apiKeySchema = z.union([
-  z.string().min(8),
-  z.strictObject({
-    key: z.string().min(8).describe("The key itself; use ${NAME} to take it from the environment."),
-    name: z
-      .string()
-      .regex(/^[\w.-]{1,40}$/, "expected up to 40 letters, digits, '.', '_' or '-'")
-      .optional()
-      .describe("What logs call it; keys of one name share their turn."),
-    weight: z.int().min(1).max(100).default(1).describe("How many of its waiting requests are served in its turn."),
-    priority: z
-      .enum(["high", "normal", "low"])
-      .default("normal")
-      .describe("Priority of its requests, which may ask for a lower one only."),
-    mayStart: z
-      .boolean()
-      .default(true)
-      .describe("Whether its requests may start a model that does not run; otherwise they are refused."),
-  }),
-]);
 
 export const configSchema = z.strictObject({
   listen: address.prefault("127.0.0.1:8000").describe("Address to listen on; anything but loopback needs apiKeys."),
@@ -186,8 +123,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe("Limits of one request."),
-  apiKeys: z
-    .array(apiKeySchema)
+  apiKeys: keysSchema
     .default([])
     .describe(
       "Keys that clients must send, each as text or with name, weight, priority and mayStart; use ${NAME} to take them from the environment.",

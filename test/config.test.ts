@@ -93,6 +93,35 @@ describe("the configuration", () => {
     ["docker: { socket: docker.sock }", /docker\.socket: expected the path of a socket/],
     ["docker: { sysRoot: sys }", /docker\.sysRoot: expected an absolute folder/],
     ["docker: { devRoot: '' }", /docker\.devRoot: expected an absolute folder/],
+    ["scheduler: { maxwait: 5m }", /config\.yaml:1:14: scheduler\.maxwait: unknown key; did you mean "maxWait"\?/],
+    ["scheduler: { maxWait: forever }", /scheduler\.maxWait: expected a time that ends/],
+    ["scheduler: { maxStarts: 0 }", /scheduler\.maxStarts: /],
+    [
+      "scheduler: { minResidency: 5m, maxWait: 3m }",
+      /config\.yaml:1:12: scheduler: a model in use keeps its GPUs for minResidency \(5m\).*maxWait \(3m\); give maxWait at least 5m, or/,
+    ],
+    ["scheduler: { minResidency: 10m }", /scheduler: a model in use .*maxWait \(8m\); give maxWait at least 10m/],
+    ["apiKeys: [short]", /config\.yaml:1:11: apiKeys\.0: expected a key of at least 8 characters/],
+    ["apiKeys: [{ key: short }]", /config\.yaml:1:18: apiKeys\.0\.key: expected a key of at least 8 characters/],
+    ["apiKeys: [{ name: team }]", /apiKeys\.0\.key: missing; expected a key of at least 8/],
+    ["apiKeys: [12345678]", /config\.yaml:1:11: apiKeys\.0: expected a key in quotes, or a map/],
+    ["apiKeys: [{ key: long-enough, wieght: 2 }]", /apiKeys\.0\.wieght: unknown key; did you mean "weight"\?/],
+    ["apiKeys: [{ key: long-enough, weight: 0 }]", /apiKeys\.0\.weight: /],
+    ["apiKeys: [{ key: long-enough, priority: hihg }]", /apiKeys\.0\.priority: .*did you mean "high"\?/],
+    ["apiKeys: [{ key: long-enough, name: a b }]", /apiKeys\.0\.name: expected up to 40 letters/],
+    ["apiKeys: [{ key: long-enough, name: key-2 }]", /apiKeys\.0\.name: names such as key-1 are those of keys without/],
+    [
+      "apiKeys: [long-enough, long-enough]",
+      /^(?!.*long-enough).*config\.yaml:1:24: apiKeys\.1: this key is apiKeys\.0 already/s,
+    ],
+    [
+      "apiKeys: [long-enough, { key: long-enough, name: team }]",
+      /^(?!.*long-enough).*config\.yaml:1:31: apiKeys\.1\.key: this key is apiKeys\.0 already/s,
+    ],
+    [
+      "apiKeys: [{ key: one-key-of-two, name: team, weight: 2 }, { key: two-key-of-two, name: team, weight: 3 }]",
+      /config\.yaml:1:102: apiKeys\.1\.weight: keys of one name share their turn, and another "team" has weight 2/,
+    ],
     ["keepAlive: [", /config\.yaml:\d+:\d+: /],
   ])("%s is refused with its place and the remedy", async (text, message) => {
     expect(await messageOf(text)).toMatch(message);
@@ -108,6 +137,9 @@ describe("the configuration", () => {
     "docker: { socket: 'unix:///run/user/1000/docker.sock' }",
     "docker: { socket: 'tcp://[::1]:2375' }",
     "stopGrace: 0s",
+    "scheduler: { minResidency: 10m, maxWait: 10m }",
+    "scheduler: { minResidency: 0s, maxWait: 0s, sleepMemory: 0g }",
+    "apiKeys: [{ key: one-key-of-two, name: team, weight: 2 }, { key: two-key-of-two, name: team, weight: 2 }]",
   ])("%s is taken", async (text) => {
     await expect(load(text)).resolves.toBeDefined();
   });
@@ -126,6 +158,24 @@ describe("the configuration", () => {
     const message = await messageOf(text);
     expect(message).toMatch(/config\.yaml:1:1\d: apiKeys\.0: the environment variable KEY is not set/);
     expect(message).toContain("installation");
+  });
+
+  it("takes keys as text, or with what is granted to them, and their secrets from the environment", async () => {
+    const text =
+      'apiKeys: ["${ADMIN}", { key: "${TEAM}", name: "${NAME}", weight: 4, priority: low, mayStart: false }]';
+    const { apiKeys } = await load(text, { ADMIN: "secret-of-admin", TEAM: "secret-of-team", NAME: "team" });
+    expect(apiKeys).toEqual([
+      "secret-of-admin",
+      { key: "secret-of-team", name: "team", weight: 4, priority: "low", mayStart: false },
+    ]);
+    expect(await messageOf(text, { ADMIN: "secret-of-admin", NAME: "team" })).toMatch(
+      /config\.yaml:1:\d+: apiKeys\.1\.key: the environment variable TEAM is not set/,
+    );
+  });
+
+  it("grants a key without more what is usual", async () => {
+    const { apiKeys } = await load("apiKeys: [{ key: long-enough }]");
+    expect(apiKeys).toEqual([{ key: "long-enough", weight: 1, priority: "normal", mayStart: true }]);
   });
 
   it("lets AIM_ENGINE_LISTEN and VLLM_BASE_REGISTRY have the last word over defaults", async () => {

@@ -63,6 +63,7 @@ function unknownWord(word: unknown, known: readonly string[]): string {
 function knownKeys(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return knownKeys(schema.unwrap(), path);
   if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) return knownKeys(schema.unwrap(), path);
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => knownKeys(option, path));
   const [step, ...rest] = path;
   if (schema instanceof z.ZodRecord) {
     const { keyType, valueType } = schema;
