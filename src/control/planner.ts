@@ -6,7 +6,6 @@
 //   last     what nobody waits for: the minimum of a recipe, and more or fewer replicas by what there is to do
 import { select, type Selection } from "../catalog/select.ts";
 import { AimError } from "../errors.ts";
-import { formatDuration } from "../lib/units.ts";
 import { refusal } from "./fleet/failures.ts";
 import { gpuKey } from "./fleet/gpus.ts";
 import type { Plan } from "./planner/actions.ts";
@@ -154,9 +153,7 @@ function useRoom(demand: Demand, placement: Placement, room: Room, draft: Draft)
 function whyWait({ why, until }: Extract<Room, { kind: "wait" }>, placement: Placement, draft: Draft): string {
   const whole = `all ${draft.ledger.describe(placement)} are`;
   if (until === undefined) return `${whole} busy; waiting for one to become idle`;
-  const soon = formatDuration(Math.max(0, until - draft.now));
-  const what = why === "resident" ? "in use, and have not been for long" : "busy";
-  return `${whole} ${what}; one gives way in ${soon}`;
+  return why === "resident" ? `${whole} in use, and have not been for long` : `${whole} busy`;
 }
 
 function isPatient({ kind, since }: Demand, { now, snapshot }: Draft): boolean {

@@ -27,8 +27,7 @@ interface Row {
 
 /** How the GPUs stand that would suit a placement. */
 export interface Survey {
-  readonly need: Need;
-  readonly total: number;
+  readonly seats: readonly Seat[];
   readonly free: readonly Seat[];
   /** Those that will do without anybody being asked to go, and that no earlier demand waits for. */
   readonly coming: readonly Seat[];
@@ -44,6 +43,8 @@ export class Ledger {
   /** Replicas that this plan stops or puts to sleep: what they give back will come. */
   readonly #leaving = new Set<ReplicaSnapshot>();
   readonly #described = new Map<Row, string>();
+  /** Many demands ask the same between two decisions. */
+  readonly #surveys = new Map<Row, { share: number; memory: number; survey: Survey }[]>();
   #offers: ReadonlyMap<RuntimeName, RuntimeOffer> | undefined;
 
   constructor(snapshot: FleetSnapshot, now: number) {
@@ -60,7 +61,7 @@ export class Ledger {
   find(placement: Placement): Place | undefined {
     const need = this.needOf(placement);
     if (need.count === 0) return { gpus: [], why: "" };
-    const free = this.#freeOf(this.#suitable(placement, need), placement, need);
+    const { free } = this.survey(placement, need);
     if (need.waking !== undefined)
       return free.length < need.count ? undefined : { gpus: need.waking.gpus, why: "where it sleeps" };
     return place(
@@ -69,29 +70,31 @@ export class Ledger {
     );
   }
 
-  survey(placement: Placement): Survey {
-    const need = this.needOf(placement);
+  survey(placement: Placement, need: Need): Survey {
     const row = this.#suitable(placement, need);
-    const seats = row === undefined ? [] : among(row.seats, placement.on);
-    const [free, coming, taken]: [Seat[], Seat[], Seat[]] = [[], [], []];
-    const stays = (replica: ReplicaSnapshot) => !this.isLeaving(replica);
-    for (const seat of seats) {
-      if (seat.fits(need)) free.push(seat);
-      else if (seat.isClaimed) continue;
-      else if (seat.willFit(need, stays)) coming.push(seat);
-      else taken.push(seat);
-    }
-    return { need, total: seats.length, free, coming, taken };
+    if (row === undefined) return NO_SEATS;
+    if (placement.on !== undefined || need.waking !== undefined)
+      return this.#look(among(row.seats, placement.on), need);
+    const { share, memory } = need;
+    const known = this.#surveys.get(row) ?? [];
+    const same = known.find((one) => one.share === share && one.memory === memory);
+    if (same !== undefined) return same.survey;
+    const survey = this.#look(row.seats, need);
+    this.#surveys.set(row, [...known, { share, memory, survey }]);
+    return survey;
   }
 
   /** Gives the GPUs to a start. */
   take(runtime: RuntimeName, gpus: readonly string[], share: number): void {
+    this.#surveys.clear();
     for (const gpu of gpus) this.#seats.get(runtime)?.get(gpu)?.take(share);
   }
 
   /** Keeps what is free, and what comes back, for a placement that waits, so that smaller ones do not overtake it for ever. */
   reserve(placement: Placement): void {
-    const { need, free, coming } = this.survey(placement);
+    const need = this.needOf(placement);
+    const { free, coming } = this.survey(placement, need);
+    this.#surveys.clear();
     for (const seat of [...free, ...coming].slice(0, need.count)) {
       if (need.share === 1) seat.isClaimed = true;
       else seat.taken += need.share;
@@ -100,6 +103,7 @@ export class Ledger {
 
   /** It goes, or goes to sleep, by this plan. */
   release(replica: ReplicaSnapshot): void {
+    this.#surveys.clear();
     this.#leaving.add(replica);
   }
 
@@ -182,14 +186,24 @@ export class Ledger {
       ({ kind, seats }) => among(seats, on).length >= Math.max(1, need.count) && isSuitable(recipe, kind),
     );
     if (only === undefined || others.length === 0) return only;
-    const free = (row: Row) => this.#freeOf(row, placement, need).length;
+    const free = ({ seats }: Row) => among(seats, on).filter((seat) => seat.fits(need)).length;
     return others.reduce((best, row) => (free(row) > free(best) ? row : best), only);
   }
 
-  #freeOf(row: Row | undefined, { on }: Placement, need: Need): readonly Seat[] {
-    return row === undefined ? [] : among(row.seats, on).filter((seat) => seat.fits(need));
+  #look(seats: readonly Seat[], need: Need): Survey {
+    const [free, coming, taken]: [Seat[], Seat[], Seat[]] = [[], [], []];
+    const stays = (replica: ReplicaSnapshot) => !this.isLeaving(replica);
+    for (const seat of seats) {
+      if (seat.fits(need)) free.push(seat);
+      else if (seat.isClaimed) continue;
+      else if (seat.willFit(need, stays)) coming.push(seat);
+      else taken.push(seat);
+    }
+    return { seats, free, coming, taken };
   }
 }
+
+const NO_SEATS: Survey = { seats: [], free: [], coming: [], taken: [] };
 
 /** What every runtime has to offer for `select`, before anything is planned. */
 export function offersOf(snapshot: FleetSnapshot): ReadonlyMap<RuntimeName, RuntimeOffer> {

@@ -24,13 +24,12 @@ const NEIGHBOURHOODS: readonly {
   { of: ({ hive }) => hive, describe: () => "linked by XGMI" },
 ];
 
-/** Undefined when too few are free. `free` are alike; none are needed by engines that need none. */
+/** Undefined when too few are free. `free` are alike, and sorted by their ids; none are needed by engines that need none. */
 export function place(free: readonly Gpu[], needed: number): Place | undefined {
   if (free.length < needed) return undefined;
   if (needed === 0) return { gpus: [], why: "" };
-  const sorted = free.toSorted((a, b) => compareIds(a.id, b.id));
   for (const { of, describe } of NEIGHBOURHOODS) {
-    const [tightest] = [...Map.groupBy(sorted, of)]
+    const [tightest] = [...Map.groupBy(free, of)]
       .filter(([name, members]) => name !== undefined && members.length >= needed)
       .sort(([, a], [, b]) => a.length - b.length);
     if (tightest === undefined) continue;
@@ -41,7 +40,7 @@ export function place(free: readonly Gpu[], needed: number): Place | undefined {
       `${describe(name)}, where ${members.length} ${members.length === 1 ? "is" : "are"} free`,
     );
   }
-  return take(sorted, needed, needed === 1 ? "the first that is free" : "the first that are free");
+  return take(free, needed, needed === 1 ? "the first that is free" : "the first that are free");
 }
 
 function take(members: readonly Gpu[], needed: number, why: string): Place {
@@ -52,9 +51,4 @@ function take(members: readonly Gpu[], needed: number, why: string): Place {
 /** "0000:c1:00.0/renderD129" is a part of "0000:c1:00.0". */
 function cardOf(id: string): string {
   return id.split("/")[0] ?? id;
-}
-
-/** renderD9 comes before renderD10. */
-function compareIds(a: string, b: string): number {
-  return a.localeCompare(b, "en", { numeric: true });
 }

@@ -27,13 +27,32 @@ export interface Occupancy {
 }
 
 export function makeRoom(placement: Placement, demand: Demand, occupancy: Occupancy): Room {
-  const { ledger, now, policy } = occupancy;
-  const survey = ledger.survey(placement);
-  const missing = survey.need.count - survey.free.length - survey.coming.length;
+  const { ledger } = occupancy;
+  const need = ledger.needOf(placement);
+  const survey = ledger.survey(placement, need);
+  const missing = need.count - survey.free.length - survey.coming.length;
   if (missing <= 0) return { kind: "coming", names: sourcesOf(survey, ledger) };
-  const groups = groupsOf(survey, occupancy);
+  const known = answers.get(survey)?.find(({ count, to }) => count === need.count && isAsUrgent(to, demand));
+  if (known !== undefined) return known.room;
+  const room = seekRoom(survey, need, demand, occupancy);
+  const answer = { count: need.count, to: demand, room };
+  if (room.kind === "wait" || room.kind === "kept") answers.set(survey, [...(answers.get(survey) ?? []), answer]);
+  return room;
+}
+
+/** Answers that hold as long as nothing is decided; for those who came later too, for whom nobody gives way sooner. */
+const answers = new WeakMap<Survey, readonly { readonly count: number; readonly to: Demand; readonly room: Room }[]>();
+
+function isAsUrgent(other: Demand, demand: Demand): boolean {
+  return other.kind === demand.kind && other.why === demand.why && other.since <= demand.since;
+}
+
+function seekRoom(survey: Survey, need: Need, demand: Demand, occupancy: Occupancy): Room {
+  const { now, policy } = occupancy;
+  const missing = need.count - survey.free.length - survey.coming.length;
+  const groups = whoHasToGo(survey, need, occupancy);
   const [kept, open] = split(groups, ({ occupants }) => occupants.some((one) => occupancy.isKept(one)));
-  if (survey.total - gainOf(kept) < survey.need.count) return { kind: "kept", names: namesOf(kept) };
+  if (survey.seats.length - gainOf(kept) < need.count) return { kind: "kept", names: namesOf(kept) };
   const when = new Map(open.map((group) => [group, latest(group, demand, policy)]));
   const ripe = open.filter((group) => (when.get(group) ?? Infinity) <= now);
   const quiet = ripe.filter(({ occupants }) => !occupants.some(isBusy));
@@ -65,7 +84,7 @@ function whenEnough(when: ReadonlyMap<Group, number>, missing: number): number {
 }
 
 /** Who has to go from each GPU; the GPUs that one replica has alone are given back together. */
-function groupsOf({ taken, need }: Survey, occupancy: Occupancy): readonly Group[] {
+function whoHasToGo({ taken }: Survey, need: Need, occupancy: Occupancy): readonly Group[] {
   const alone = new Map<ReplicaSnapshot, number>();
   const shared: Group[] = [];
   for (const seat of taken) {

@@ -4,7 +4,7 @@ import type { Profile, Recipe } from "../../catalog/recipe.ts";
 import { likenessOf, matchesHardware, kindName } from "../../catalog/select.ts";
 import type { Gpu } from "../../runtime/driver.ts";
 
-/** GPUs that are alike, of one inventory. */
+/** GPUs that are alike, of one inventory, by their ids. */
 export interface Kind {
   /** "MI300X CPX/NPS4" */
   readonly name: string;
@@ -25,10 +25,15 @@ export function kindsOf(gpus: readonly Gpu[]): readonly Kind[] {
   const kinds = [...Map.groupBy(gpus, likenessOf)].map(([likeness, alike]) => ({
     name: alike[0] === undefined ? "" : kindName(alike[0]),
     likeness,
-    gpus: alike,
+    gpus: alike.toSorted((a, b) => compareIds(a.id, b.id)),
   }));
   kindsByInventory.set(gpus, kinds);
   return kinds;
+}
+
+/** renderD9 comes before renderD10. */
+function compareIds(a: string, b: string): number {
+  return a.localeCompare(b, "en", { numeric: true });
 }
 
 /** Whether GPUs of that kind are what the recipe asks for. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { place } from "../../../src/control/planner/placement.ts";
+import { kindsOf } from "../../../src/control/planner/supply.ts";
 import type { Gpu } from "../../../src/runtime/driver.ts";
 
 /** Eight linked cards on two NUMA nodes, as in an MI300X host. */
@@ -15,6 +16,11 @@ function gpu(id: string, numaNode?: number, hive?: string, partition?: string): 
     ...(hive === undefined ? {} : { hive }),
     ...(partition === undefined ? {} : { partition }),
   };
+}
+
+/** As an inventory is sorted for plans. */
+function sorted(gpus: readonly Gpu[]): readonly Gpu[] {
+  return kindsOf(gpus).flatMap((kind) => kind.gpus);
 }
 
 /** Numbers of the cards taken, from 1. */
@@ -40,12 +46,12 @@ describe("a place", () => {
   });
 
   it("takes any where nothing is known about where they are", () => {
-    expect(taken([gpu("0000:02:00.0"), gpu("0000:01:00.0")], 2)).toBe("12");
+    expect(taken(sorted([gpu("0000:02:00.0"), gpu("0000:01:00.0")]), 2)).toBe("12");
   });
 
   it("keeps to one card where cards are partitioned, and counts partitions as numbers", () => {
     const parts = ["a/renderD128", "a/renderD129", "b/renderD136", "b/renderD9", "b/renderD10"];
-    const free = parts.map((id) => gpu(id, 0, "1", "CPX/NPS4"));
+    const free = sorted(parts.map((id) => gpu(id, 0, "1", "CPX/NPS4")));
     expect(place(free, 2)?.gpus).toEqual(["a/renderD128", "a/renderD129"]);
     expect(place(free, 3)?.gpus).toEqual(["b/renderD9", "b/renderD10", "b/renderD136"]);
   });
