@@ -26,6 +26,7 @@ const launchBody = z.strictObject({
   on: z.array(name).min(1).max(1024).exactOptional(),
   name: name.exactOptional(),
   flags: z.array(z.string().min(1).max(8192)).max(512).exactOptional(),
+  pinned: z.boolean().exactOptional(),
   dryRun: z.boolean().exactOptional(),
 });
 

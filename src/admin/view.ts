@@ -50,6 +50,8 @@ export interface LaunchRequest {
   readonly name?: string;
   /** Engine flags beside those of the recipe, which they override. */
   readonly flags?: readonly string[];
+  /** Neither to be stopped to make room for others nor unloaded for being idle. */
+  readonly pinned?: boolean;
 }
 
 export interface LaunchResult {

@@ -26,6 +26,11 @@ function addLaunch(program: Command, { io, keep, engineFlags }: Calling): void {
     .usage("[options] <model> [gpus] [-- engine flags]")
     .option("--gpus <list>", 'these GPUs and no others: numbers or addresses as "gpus" shows them, e.g. 0,1', gpuList)
     .option("--ttl, --keep-alive <duration>", 'idle time before it is unloaded, e.g. 30m or "forever"', durationText)
+    .addOption(
+      new Option("--pin", "neither unload it for being idle nor stop it to make room for others").conflicts(
+        "keepAlive",
+      ),
+    )
     .option("--replicas <count>", "how many there should be at least", atLeastOne)
     .option("--name <name>", "what the replica is to be called")
     .option("--timeout <duration>", "wait no longer; the start goes on", patience)

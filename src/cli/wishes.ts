@@ -12,6 +12,7 @@ export interface LaunchWishes extends Wishes {
   /** GPUs by number or PCI address. */
   readonly gpus?: readonly string[];
   readonly name?: string;
+  readonly pin?: boolean;
 }
 
 /** What is launched, and how. */
@@ -33,7 +34,7 @@ export function explainQuery({ model, gpus, wishes }: Wanted<Wishes>): string {
 
 /** The body of `POST /api/replicas`; what is undefined is not sent. */
 export function launchBody({ model, gpus, wishes }: Wanted<LaunchWishes>, flags: readonly string[]): object {
-  const { precision, engine, recipe, keepAlive, replicas, gpus: on, name } = wishes;
+  const { precision, engine, recipe, keepAlive, replicas, gpus: on, name, pin: pinned } = wishes;
   const added = flags.length === 0 ? undefined : flags;
-  return { model, gpus, precision, engine, recipe, keepAlive, replicas, on, name, flags: added };
+  return { model, gpus, precision, engine, recipe, keepAlive, replicas, on, name, pinned, flags: added };
 }

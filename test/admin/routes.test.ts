@@ -77,7 +77,7 @@ describe("health", () => {
 
 describe("launching", () => {
   it("answers 201 with the replica, and passes on every wish", async () => {
-    const wish = { model: "demo", gpus: 2, precision: "fp8", engine: "vllm", recipe: "demo" };
+    const wish = { model: "demo", gpus: 2, precision: "fp8", engine: "vllm", recipe: "demo", pinned: true };
     const answer = await launch({ ...wish, keepAlive: "1h30m" });
     expect(answer).toMatchObject({ status: 201, body: { created: true, replica: { name: "demo-1" } } });
     expect(view.launches).toEqual([{ ...wish, keepAliveMs: 5_400_000 }]);
@@ -96,6 +96,7 @@ describe("launching", () => {
     ["half a GPU", { model: "demo", gpus: 0.5 }, "gpus:"],
     ["fewer than no GPUs", { model: "demo", gpus: -1 }, "gpus:"],
     ["a keep-alive without a unit", { model: "demo", keepAlive: "90" }, 'such as "30m"'],
+    ["a pin that is neither on nor off", { model: "demo", pinned: "yes" }, "pinned:"],
     ["no object", [], "expected object"],
   ])("refuses %s and says what is expected", async (_, body, message) => {
     const answer = await launch(body);

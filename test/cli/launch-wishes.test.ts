@@ -42,6 +42,15 @@ describe("launch", () => {
     expect(view.launches).toEqual([{ model: "demo" }, { model: "demo", keepAliveMs: 300_000 }]);
   });
 
+  it("pins, and refuses an idle time beside it", async () => {
+    await cli("launch demo -d --pin");
+    expect(view.launches).toEqual([{ model: "demo", pinned: true }]);
+    const { code, stderr } = await cli("launch demo -d --pin --ttl 5m");
+    expect(code).toBe(2);
+    expect(stderr).toContain("'--pin' cannot be used with option '--ttl, --keep-alive <duration>'");
+    expect(view.launches).toHaveLength(1);
+  });
+
   it("hands over unread what stands after --", async () => {
     await cli("launch demo -d -- --max-model-len 4096 --help -- --detach=x");
     await cli("launch demo 2 -d -- --seed 1");

@@ -1,7 +1,9 @@
 // A launch as it arrives becomes an order here: names are resolved and every value is checked, before anything is done about it.
 import type { Catalog } from "../../catalog/catalog.ts";
 import { checkLaunchFlags } from "../../catalog/launch-flags.ts";
-import { ENGINES, PRECISIONS, type ModelId } from "../../catalog/recipe.ts";
+import { withFlags } from "../../catalog/launch-spec.ts";
+import { whyMemoryIsWrong } from "../../catalog/memory-flags.ts";
+import { ENGINES, PRECISIONS, type ModelId, type Recipe } from "../../catalog/recipe.ts";
 import { RECIPE_ID, RECIPE_ID_RULE } from "../../catalog/recipe-schema.ts";
 import type { SelectRequest } from "../../catalog/select.ts";
 import { AimError } from "../../errors.ts";
@@ -23,6 +25,7 @@ export interface LaunchWish {
   readonly on?: readonly string[];
   readonly name?: string;
   readonly flags?: readonly string[];
+  readonly pinned?: boolean;
 }
 
 export interface OrderContext {
@@ -36,10 +39,12 @@ const MAX_REPLICAS = 64;
 const LOOKING_MS = 2_000;
 
 export function orderOf(wish: LaunchWish, context: OrderContext): LaunchOrder {
-  const { keepAliveMs, replicas = 1 } = wish;
+  const { keepAliveMs, replicas = 1, pinned = false } = wish;
   const model = context.catalog.resolve(wish.model);
   if (model === undefined) throw context.names.unknown(wish.model, "model_not_found");
   checkCount(wish, replicas);
+  if (pinned && keepAliveMs !== undefined)
+    throw invalid("keepAlive", "what is pinned is kept however long it is idle; leave keepAlive out, or do not pin it");
   const on = wish.on === undefined ? undefined : gpuIds(wish.on, context.fleet);
   const request = requestOf(wish, model, context.catalog, on?.length);
   return {
@@ -48,6 +53,7 @@ export function orderOf(wish: LaunchWish, context: OrderContext): LaunchOrder {
     ...(replicas === 1 ? {} : { atLeast: replicas }),
     ...(on === undefined ? {} : { on }),
     ...(wish.name === undefined ? {} : { name: checkedName(wish.name) }),
+    ...(pinned && { pinned }),
     ...(wish.flags === undefined || wish.flags.length === 0
       ? {}
       : { flags: checkedFlags(wish.flags, request, context.catalog) }),
@@ -118,16 +124,26 @@ function checkedName(name: string): string {
   throw invalid("name", `"${name}" cannot be the name of a replica; it has ${RECIPE_ID_RULE}`);
 }
 
-/** Which recipe will be chosen is decided later, so the flags have to suit the engine of each that may be. */
+/** Which recipe and profile will be chosen is decided later, so the flags have to suit each that may be. */
 function checkedFlags(flags: readonly string[], request: SelectRequest, catalog: Catalog): readonly string[] {
   const recipes = catalog
     .recipesFor(request.model)
     .filter(({ id, engine }) => (request.recipe ?? id) === id && (request.engine ?? engine) === engine);
-  for (const engine of new Set(recipes.map((recipe) => recipe.engine))) {
-    const why = checkLaunchFlags(engine, flags);
+  for (const recipe of recipes) {
+    const why = checkLaunchFlags(recipe.engine, flags) ?? whyUnsuited(flags, recipe, request.gpus);
     if (why !== undefined) throw invalid("flags", why);
   }
   return flags;
+}
+
+/** Why the flags contradict how a recipe shares its GPUs, at this many of them, or at any number where none is given. */
+function whyUnsuited(flags: readonly string[], recipe: Recipe, gpus: number | undefined): string | undefined {
+  for (const profile of recipe.profiles) {
+    const isPossible = gpus === undefined || profile.gpus === gpus;
+    const why = isPossible ? whyMemoryIsWrong(recipe, withFlags(profile, flags)) : undefined;
+    if (why !== undefined) return `recipe ${recipe.id}, profile ${profile.id}: ${why}`;
+  }
+  return undefined;
 }
 
 function oneOf<T extends string>(known: readonly T[], text: string, param: string): T {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { LaunchWish } from "../../../src/control/operations/order-check.ts";
-import { makeGpus, makeRecipe } from "../../support/make.ts";
+import { makeGpus, makeProfile, makeRecipe } from "../../support/make.ts";
 import { Rig } from "../../support/make-plane.ts";
 
 const never = new AbortController().signal;
@@ -9,6 +9,12 @@ describe("a launch is checked before anything is done about it", () => {
   const recipes = [
     makeRecipe({ engine: "vllm", aliases: ["small"], gpus: 2 }),
     makeRecipe({ id: "other", engine: "vllm" }),
+    makeRecipe({
+      id: "shared",
+      engine: "vllm",
+      profiles: [makeProfile(1, { gpuFraction: 0.4 }), makeProfile(2, { isDefault: false })],
+    }),
+    makeRecipe({ id: "sleepy", engine: "vllm", sleep: { afterMs: 60_000, level: 1 } }),
   ];
 
   it.each<readonly [string, Partial<LaunchWish>, string, RegExp]>([
@@ -26,6 +32,19 @@ describe("a launch is checked before anything is done about it", () => {
     ["no GPU at all", { on: [] }, "on", /at least one/],
     ["more GPUs than are named", { gpus: 4, on: ["0", "1"] }, "on", /2 GPUs are named, but 4 GPUs are asked for/],
     ["a flag that the gateway sets", { flags: ["--port", "1"] }, "flags", /--port/],
+    ["an idle time for what is pinned", { pinned: true, keepAliveMs: 60_000 }, "keepAlive", /leave keepAlive out/],
+    [
+      "more of a GPU than its share",
+      { model: "shared", flags: ["--gpu-memory-utilization", "0.9"] },
+      "flags",
+      /recipe shared, profile 1_gpu: --gpu-memory-utilization 0.9 is more than the share of 0.4/,
+    ],
+    [
+      "to keep what is to sleep from sleeping",
+      { model: "sleepy", flags: ["--no-enable-sleep-mode"] },
+      "flags",
+      /recipe sleepy, profile 0_gpu: the flags switch sleep off/,
+    ],
     ["code to be run", { flags: ["--trust-remote-code"] }, "flags", /--trust-remote-code/],
   ])("refuses %s", async (_, wish, param, message) => {
     const rig = new Rig({ recipes, gpus: makeGpus(4) });
@@ -49,6 +68,14 @@ describe("a launch is checked before anything is done about it", () => {
     const refused = rig.plane.operator.launch({ model: "tinny" }, never);
     await expect(refused).rejects.toThrow(/did you mean tiny\?/);
     await expect(refused).rejects.toMatchObject({ code: "model_not_found", param: "model" });
+  });
+
+  it("takes any use of memory where another profile is asked for, which has its GPUs alone", async () => {
+    const rig = new Rig({ recipes, gpus: makeGpus(2) });
+    await rig.clock.advance(100);
+    const wish = { model: "shared", gpus: 2, flags: ["--gpu-memory-utilization", "0.9"] };
+    const [outcome] = await Promise.all([rig.plane.operator.launch(wish, never), rig.clock.advance(100)]);
+    expect(outcome.replica.profile).toBe("2_gpu");
   });
 
   it("takes an alias, an address in capitals, and as many GPUs as are named", async () => {
