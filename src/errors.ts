@@ -23,7 +23,12 @@ export const ERROR_KINDS = {
     "The body is no JSON object in UTF-8, or is nested too deeply.",
   ),
   invalid_value: kind(400, "invalid_request_error", "final", "A field has a value that cannot be; `param` names it."),
-  duplicate_key: kind(400, "invalid_request_error", "final", "`model` or `stream` stands in the body twice."),
+  duplicate_key: kind(
+    400,
+    "invalid_request_error",
+    "final",
+    "`model`, `stream` or `keep_alive` stands in the body twice.",
+  ),
   invalid_api_key: kind(
     401,
     "invalid_request_error",

@@ -169,6 +169,7 @@ describe("a stream that waits", () => {
 
   it.each([
     ["queue_full", "too many wait"],
+    ["model_asleep", "nobody may start it"],
     ["replica_stopped", "an operator stopped it"],
     ["no_capacity", "all GPUs are in use"],
   ] as const)("that is refused late with %s gets one error, at its very end", async (code, message) => {
@@ -188,20 +189,20 @@ describe("a stream that waits", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it.each([["queue_full", 429, "true", "5"]] as const)(
-    "that is refused with %s before it began gets status %d",
-    async (code, status, again, after) => {
-      const { chat, pool } = await startWaiting();
-      const pending = chat({ stream: true });
-      await until(() => pool.asked.length === 1);
-      pool.refuse(new AimError(code, "no", { retryAfterMs: 4_200 }));
-      const response = await pending;
-      expect(response.status).toBe(status);
-      expect(response.headers.get("x-should-retry")).toBe(again);
-      expect(response.headers.get("retry-after")).toBe(after);
-      expect(await response.json()).toMatchObject({ error: { message: "no", param: null, code } });
-    },
-  );
+  it.each([
+    ["queue_full", 429, "true", "5"],
+    ["model_asleep", 503, "false", null],
+  ] as const)("that is refused with %s before it began gets status %d", async (code, status, again, after) => {
+    const { chat, pool } = await startWaiting();
+    const pending = chat({ stream: true });
+    await until(() => pool.asked.length === 1);
+    pool.refuse(new AimError(code, "no", { retryAfterMs: 4_200 }));
+    const response = await pending;
+    expect(response.status).toBe(status);
+    expect(response.headers.get("x-should-retry")).toBe(again);
+    expect(response.headers.get("retry-after")).toBe(after);
+    expect(await response.json()).toMatchObject({ error: { message: "no", param: null, code } });
+  });
 
   it("ends when it has waited for as long as streams may", async () => {
     const { chat, pool, clock } = await startWaiting();
