@@ -16,7 +16,7 @@ import type {
   StartPhase,
   StopOptions,
 } from "../../src/runtime/driver.ts";
-import type { FakeContainer, FakeWorld } from "./fake-world.ts";
+import type { FakeContainer, FakeWorld, LostAnswer } from "./fake-world.ts";
 
 export class FakeDriver implements RuntimeDriver {
   readonly name = "docker";
@@ -78,10 +78,17 @@ export class FakeDriver implements RuntimeDriver {
     if (this.#isDead) this.#world.exit(container.spec.replica, { code: 143, outOfMemory: false });
     await this.#answer();
     if (this.#world.containers.get(container.spec.replica) === container) this.#world.remove(container.spec.replica);
+    await this.#deliver("stop", signal);
   }
 
-  async list(): Promise<readonly ObservedReplica[]> {
+  async list(signal?: AbortSignal): Promise<readonly ObservedReplica[]> {
     await this.#answer();
+    const found = this.#found();
+    await this.#deliver("list", signal);
+    return found;
+  }
+
+  #found(): readonly ObservedReplica[] {
     return this.#mine().map(({ ref, spec, state, address, startedAtWall, exit }) => ({
       ref,
       labels: spec.labels,
@@ -162,6 +169,7 @@ export class FakeDriver implements RuntimeDriver {
     const container = this.#existing(spec) ?? (await this.#world.run(spec));
     this.#script(container);
     this.#world.onRunning(container);
+    await this.#deliver("start", signal);
     observe({ kind: "started", ref: container.ref, address: container.address });
     if (!signal.aborted) return container.ref;
     this.#world.remove(spec.replica);
@@ -200,6 +208,16 @@ export class FakeDriver implements RuntimeDriver {
     return [...this.#world.containers.values()].filter(
       (one) => one.spec.labels[LABELS.installation] === this.#installation,
     );
+  }
+
+  /** The work is done; whoever asked for it hears of that late, or not at all. */
+  async #deliver(call: LostAnswer["call"], signal: AbortSignal | undefined): Promise<void> {
+    const { clock, pace } = this.#world;
+    const lost = this.#world.loses(call);
+    const afterMs = lost?.afterMs ?? (call === "list" ? pace.answerMs : 0);
+    if (afterMs > 0) await sleep(clock, afterMs, signal);
+    if (lost !== undefined) throw new AimError("runtime_unavailable", `the answer to ${call} was lost`);
+    await this.#answer();
   }
 
   /** The dead are never answered. */

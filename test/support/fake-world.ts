@@ -32,6 +32,14 @@ export interface Pace {
   releaseMs: number;
   /** Between two looks of those who follow a log. */
   logMs: number;
+  /** From a look at what there is until whoever asked gets to see it. */
+  answerMs: number;
+}
+
+/** The work is done, and whoever asked for it hears so much later that nothing is known of it. */
+export interface LostAnswer {
+  readonly call: "start" | "stop" | "list";
+  readonly afterMs: number;
 }
 
 export interface FakeContainer {
@@ -40,6 +48,8 @@ export interface FakeContainer {
   state: ObservedReplica["state"];
   readonly startedAtWall: number;
   loadedAt: number;
+  /** Says that it is ready, takes requests and never answers them. */
+  isDeaf: boolean;
   address: URL;
   exit: ReplicaExit | undefined;
   readonly lines: string[];
@@ -53,10 +63,10 @@ export class FakeWorld {
   /** As the next inventory shows them. */
   gpus: readonly Gpu[];
   readonly serve: boolean;
-  readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200, releaseMs: 0, logMs: 20 };
+  readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200, releaseMs: 0, logMs: 20, answerMs: 0 };
   readonly #hasMemory: boolean;
-  /** Until when the memory of a GPU stays in use after its replica has ended. */
-  readonly #dirty = new Map<string, number>();
+  /** What a replica that has ended leaves on a GPU, and until when. */
+  readonly #dirty = new Map<string, { readonly until: number; readonly share: number }>();
   readonly containers = new Map<string, FakeContainer>();
   /** Those that are gone, by id: their output is kept. */
   readonly past = new Map<string, FakeContainer>();
@@ -85,6 +95,8 @@ export class FakeWorld {
   readonly startFaults: Error[] = [];
   /** Taken from the front by each stop. */
   readonly stopFaults: Error[] = [];
+  /** Each is lost once. */
+  readonly lostAnswers: LostAnswer[] = [];
   /** How much of a GPU's memory somebody else uses; undefined: that cannot be read. */
   readonly strangers = new Map<string, number | undefined>();
   /** Replicas that no stop ends. */
@@ -116,7 +128,7 @@ export class FakeWorld {
     if (!this.#hasMemory) return this.gpus;
     return this.gpus.map((gpu) => {
       const isHidden = this.strangers.has(gpu.id) && this.strangers.get(gpu.id) === undefined;
-      return isHidden ? gpu : { ...gpu, usedBytes: gpu.memoryBytes * this.#share(gpu.id) };
+      return isHidden ? gpu : { ...gpu, usedBytes: gpu.memoryBytes * this.#usedShare(gpu.id) };
     });
   }
 
@@ -138,6 +150,7 @@ export class FakeWorld {
       startedAtWall: this.clock.wallNow(),
       loadedAt: this.clock.now() + loadMs,
       address: new URL(`http://${id}.invalid:8000`),
+      isDeaf: false,
       exit: undefined,
       lines: ["starting", "loading", "nearly there", "still nearly there"],
       requests: new Set(),
@@ -200,39 +213,49 @@ export class FakeWorld {
     this.hint();
   }
 
-  noteStop({ spec, requests }: FakeContainer): void {
-    if (requests.size > 0 && !this.condemned.has(spec.replica))
+  /** How the answer to this call is lost; undefined when it is not. */
+  loses(call: LostAnswer["call"]): LostAnswer | undefined {
+    const at = this.lostAnswers.findIndex((lost) => lost.call === call);
+    return at < 0 ? undefined : this.lostAnswers.splice(at, 1)[0];
+  }
+
+  noteStop({ spec, requests, isDeaf }: FakeContainer): void {
+    if (requests.size > 0 && !isDeaf && !this.condemned.has(spec.replica))
       this.violations.push(`${spec.replica} was stopped while it served ${requests.size} requests`);
   }
 
   #end(container: FakeContainer): void {
     container.server?.closeAllConnections();
     container.server?.close();
-    for (const gpu of container.spec.gpus) this.#dirty.set(gpu, this.clock.now() + this.pace.releaseMs);
+    const leaves = { until: this.clock.now() + this.pace.releaseMs, share: shareOf(container.spec) };
+    for (const gpu of container.spec.gpus) this.#dirty.set(gpu, leaves);
     const error = new Error(`${container.ref.name} has ended`);
     for (const lose of container.requests) lose(error);
     this.hint();
   }
 
-  #share(gpu: string): number {
-    const isUsed = [...this.containers.values()].some((one) => isAlive(one) && one.spec.gpus.includes(gpu));
-    if (isUsed) return 0.9;
-    return Math.max(this.#isDirty(gpu) ? 0.5 : 0.001, this.strangers.get(gpu) ?? 0);
+  /** Of its memory, what is in use. */
+  #usedShare(gpu: string): number {
+    const ours = [...this.containers.values()].filter((one) => isAlive(one) && one.spec.gpus.includes(gpu));
+    const held = ours.reduce((sum, one) => sum + 0.9 * shareOf(one.spec), 0);
+    const left = this.#isDirty(gpu) ? 0.5 * (this.#dirty.get(gpu)?.share ?? 0) : 0;
+    return Math.min(1, held + Math.max(left, this.strangers.get(gpu) ?? 0, held > 0 ? 0 : 0.001));
   }
 
   #isDirty(gpu: string): boolean {
-    return this.#hasMemory && (this.#dirty.get(gpu) ?? 0) > this.clock.now();
+    return this.#hasMemory && (this.#dirty.get(gpu)?.until ?? 0) > this.clock.now();
   }
 
   #noteDoubleUse(spec: LaunchSpec): void {
     const dirty = spec.gpus.filter((gpu) => this.#isDirty(gpu));
     if (dirty.length > 0)
       this.violations.push(`${spec.replica} was started on ${dirty.join(", ")}, still full of another`);
-    for (const other of this.containers.values()) {
-      if (!isAlive(other) || other.ref.name === spec.replica) continue;
-      const shared = spec.gpus.filter((gpu) => other.spec.gpus.includes(gpu));
-      if (shared.length > 0)
-        this.violations.push(`${spec.replica} and ${other.ref.name} both hold ${shared.join(", ")}`);
+    const others = [...this.containers.values()].filter((one) => isAlive(one) && one.ref.name !== spec.replica);
+    for (const gpu of spec.gpus) {
+      const holders = others.filter((one) => one.spec.gpus.includes(gpu));
+      const shares = holders.reduce((sum, one) => sum + shareOf(one.spec), shareOf(spec));
+      const names = holders.map(({ ref }) => ref.name).join(" and ");
+      if (shares > 1 + SLACK) this.violations.push(`${spec.replica} and ${names} both hold ${gpu}`);
     }
   }
 
@@ -252,6 +275,14 @@ export class FakeWorld {
     container.address = new URL(`http://127.0.0.1:${bound.port}`);
     container.server = server;
   }
+}
+
+/** Shares are sums of decimals. */
+const SLACK = 1e-9;
+
+/** Of each of its GPUs. */
+function shareOf({ labels }: LaunchSpec): number {
+  return Number(labels[LABELS.share] ?? 1);
 }
 
 /** It holds what it was given. */

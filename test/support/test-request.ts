@@ -10,6 +10,8 @@ export interface RequestOptions {
   /** Its client leaves when this aborts. */
   readonly signal?: AbortSignal;
   readonly traits?: Partial<RequestTraits>;
+  /** Called once, when it is over; that may be before its constructor has ended. */
+  readonly onEnd?: (request: TestRequest) => void;
 }
 
 /** The gateway it is sent to. */
@@ -32,16 +34,19 @@ export class TestRequest {
   error: unknown;
   replica: string | undefined;
   lease: ReplicaLease | undefined;
-  /** Called when it is over. */
-  onEnd: (() => void) | undefined;
+  readonly since: number;
   readonly #gateway: Surroundings;
   readonly #serveMs: number;
   readonly #signal: AbortSignal;
+  readonly #onEnd: RequestOptions["onEnd"];
   #container: FakeContainer | undefined;
   #timer: Timer | undefined;
 
-  constructor(gateway: Surroundings, model: string, { serveMs = 1_000, signal = STAYS, traits }: RequestOptions) {
+  constructor(gateway: Surroundings, model: string, options: RequestOptions) {
+    const { serveMs = 1_000, signal = STAYS, traits, onEnd } = options;
     this.model = model;
+    this.since = gateway.clock.now();
+    this.#onEnd = onEnd;
     this.#gateway = gateway;
     this.#serveMs = serveMs;
     this.#signal = signal;
@@ -77,7 +82,7 @@ export class TestRequest {
     this.outcome = "serving";
     const { world, clock } = this.#gateway;
     const container = world.at(lease.address);
-    if (container === undefined) {
+    if (container === undefined || !world.isLoaded(lease.address)) {
       const error = new Error("ECONNREFUSED");
       lease.report({ kind: "unreachable", error });
       return this.#end("broken", error);
@@ -86,7 +91,7 @@ export class TestRequest {
     this.#container = container;
     container.requests.add(this.#onLost);
     this.#signal.addEventListener("abort", this.#onLeave, { once: true });
-    this.#timer = clock.setTimer(this.#serveMs, () => this.#end("served", undefined));
+    if (!container.isDeaf) this.#timer = clock.setTimer(this.#serveMs, () => this.#end("served", undefined));
   }
 
   /** The replica ended under it. */
@@ -103,6 +108,6 @@ export class TestRequest {
     this.#container?.requests.delete(this.#onLost);
     if (this.#container !== undefined) this.#signal.removeEventListener("abort", this.#onLeave);
     this.lease?.release();
-    this.onEnd?.();
+    this.#onEnd?.(this);
   }
 }
