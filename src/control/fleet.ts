@@ -7,7 +7,7 @@ import type { Recipe } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import type { BackendRef } from "../runtime/driver.ts";
 import { DemandBook, type DemandView } from "./fleet/demand.ts";
-import { Failures, refusal, shuttingDown, type ReplicaFailure } from "./fleet/failures.ts";
+import { Failures, shuttingDown, type ReplicaFailure } from "./fleet/failures.ts";
 import type { FleetDeps, FleetHooks } from "./fleet/fleet-deps.ts";
 import { takeSnapshot, type FleetParts } from "./fleet/fleet-view.ts";
 import { Machines } from "./fleet/machines.ts";
@@ -18,12 +18,15 @@ import type { Blueprint, Entry, FoundReplica, ReplicaIdentity, StartDecision } f
 import type { Hold, StopCause } from "./planner/why.ts";
 import { Roster, type RosterView } from "./fleet/roster.ts";
 import { Slots } from "./fleet/slots.ts";
+import { Wanted } from "./fleet/wanted.ts";
 import type { FleetSnapshot } from "./snapshot.ts";
 
 export class Fleet {
   readonly #deps: FleetDeps;
   readonly #roster = new Roster();
   readonly #demand: DemandBook;
+  /** What ought to run without being asked for. */
+  readonly wanted: Wanted;
   readonly #failures: Failures;
   /** What the runtimes have. */
   readonly machines: Machines;
@@ -35,6 +38,7 @@ export class Fleet {
   constructor(deps: FleetDeps) {
     this.#deps = deps;
     this.#demand = new DemandBook(deps.settings.waiters, deps.clock);
+    this.wanted = new Wanted(this.#roster, deps.recipes.recipes, deps.clock.now());
     this.#failures = new Failures(deps.clock);
     this.machines = new Machines({
       clock: deps.clock,
@@ -45,18 +49,14 @@ export class Fleet {
       onSuspect: (runtime) => this.#hooks.onSuspect(runtime),
     });
     this.#parts = {
+      deps,
       roster: this.#roster,
       demand: this.#demand,
+      wanted: this.wanted,
       failures: this.#failures,
-      gpus: this.machines.book,
-      runtimes: this.machines.runtimes,
-      recipes: deps.recipes,
-      defaultRuntime: deps.settings.defaultRuntime,
-      policy: deps.settings.scheduling,
+      machines: this.machines,
       keepAliveMs: (replica) => this.keepAliveMs(replica),
-      usualLoadMs: (replica) => deps.usualLoadMs(replica),
       heat: (model) => this.#slots.heat(model),
-      scale: () => deps.scale(),
     };
     this.#slots = new Slots({
       clock: deps.clock,
@@ -98,10 +98,12 @@ export class Fleet {
   }
 
   /** A new replica in state pending; its GPUs are held from here on. */
-  begin(start: StartDecision, reason: string): Replica {
+  begin(decision: StartDecision, reason: string): Replica {
+    const { start, want } = this.wanted.claim(decision);
     const name = start.demand?.wish?.name ?? this.#roster.freeName(start.recipe.id);
-    const identity = identityOfStart(start, name);
-    return this.#enter(identity, start, { state: "pending", reason });
+    const replica = this.#enter(identityOfStart(start, name), start, { state: "pending", reason });
+    this.wanted.begun(replica, want);
+    return replica;
   }
 
   /** Something was done for an order that cannot be met yet. */
@@ -138,13 +140,8 @@ export class Fleet {
 
   /** It answers, be it after its load or after its sleep. */
   ready(replica: Replica): void {
-    const now = this.#deps.clock.now();
-    const { loadingSince } = replica.progress;
-    if (replica.state === "loading" && !replica.identity.adopted && loadingSince !== undefined)
-      replica.loadMs = now - loadingSince;
-    replica.readyAt = now;
-    replica.readyAtWall = this.#deps.clock.wallNow();
-    replica.idleSince = now;
+    const { clock } = this.#deps;
+    replica.answers(clock.now(), clock.wallNow());
     this.#move(replica, "ready", "ready");
     this.#failures.recovered(replica.identity.recipeId);
   }
@@ -168,17 +165,12 @@ export class Fleet {
 
   /** It died, or never became ready. Waiters get a definite answer unless another replica is on its way. */
   fail(replica: Replica, failure: ReplicaFailure): void {
-    const now = this.#deps.clock.now();
-    const { readyAt, model } = replica;
-    const servedMs = readyAt === undefined ? undefined : now - readyAt;
-    // One that was found running and never answered says nothing about how a fresh start goes: it may have been on its way out.
-    const isTelling = readyAt !== undefined || !replica.identity.adopted;
-    const until = isTelling ? this.#failures.note(replica.identity.recipeId, failure, servedMs) : now;
+    const error = this.#failures.judge(replica, failure);
+    this.wanted.lost(replica, failure, this.#deps.clock.now());
     this.#move(replica, "failed", failure.message, "failed");
     this.#deps.journal.failed(replica, failure);
     replica.failureCause = failure.cause;
-    const isOver = isTelling && readyAt === undefined && failure.retryAtOnce !== true;
-    if (isOver && !this.#isComing(model)) this.refuse(model, refusal(failure, until - now));
+    if (error !== undefined && !this.#isComing(replica.model)) this.refuse(replica.model, error);
   }
 
   /** It could not be taken down, and that may be for good. */
@@ -205,6 +197,7 @@ export class Fleet {
     const start = { state: "loading", reason, startedAt: found.startedAt } as const;
     const replica = this.#enter(identity, blueprint, start);
     this.located(replica, found.ref, found.address);
+    this.wanted.found(identity.recipeId);
     this.#deps.journal.adopted(replica);
     return replica;
   }
@@ -212,6 +205,17 @@ export class Fleet {
   /** A launch found it running and asked for another idle time; forgotten when the gateway restarts. */
   keep(replica: Replica, keepAliveMs: number): void {
     replica.keepAliveMs = keepAliveMs;
+    this.#hooks.onChange();
+  }
+
+  /** Keeps it from being evicted and from being unloaded for being idle, or no longer; forgotten when the gateway restarts. */
+  pin(replica: Replica, pinned: boolean): void {
+    replica.pinned = pinned;
+    this.#hooks.onChange();
+  }
+
+  /** Something outside the fleet has changed that a plan depends on. */
+  reconsider(): void {
     this.#hooks.onChange();
   }
 

@@ -200,6 +200,17 @@ export class Replica {
     if (to === "gone") this.#gone.resolve();
   }
 
+  /** It answers, be it after its load or after its sleep, from which it is yet to be moved to `ready`. */
+  answers(now: number, wallNow: number): void {
+    const { loadingSince } = this.progress;
+    if (this.#state === "loading" && !this.identity.adopted && loadingSince !== undefined)
+      this.loadMs = now - loadingSince;
+    if (this.#state === "waking") this.wakeMs = now - this.stateSince;
+    this.readyAt = now;
+    this.readyAtWall = wallNow;
+    this.idleSince = now;
+  }
+
   /** Resolves when nothing of it is left. */
   get whenGone(): Promise<void> {
     return this.#gone.promise;
@@ -234,6 +245,7 @@ export interface StartDecision {
   readonly gpus: readonly string[];
   /** The demand it is for. */
   readonly demand?: {
+    readonly id: string;
     readonly kind: "requests" | "order" | "wanted";
     readonly why: StartReason;
     readonly wish?: Wish;

@@ -49,9 +49,9 @@ describe("a replica's states", () => {
 });
 
 describe("who a replica is, by the decision that starts it", () => {
-  const identityOf = (demand?: StartDecision["demand"], profile = makeProfile(1)) => {
+  const identityOf = (demand?: Omit<NonNullable<StartDecision["demand"]>, "id">, profile = makeProfile(1)) => {
     const start = { recipe: makeRecipe(), profile, runtime: "docker", gpus: ["0000:01:00.0"] } as const;
-    return identityOfStart(demand === undefined ? start : { ...start, demand }, "tiny-1");
+    return identityOfStart(demand === undefined ? start : { ...start, demand: { id: "1", ...demand } }, "tiny-1");
   };
 
   it("has a share of its GPUs where its profile says so", () => {

@@ -2,6 +2,7 @@
 // within 10 min; forgotten after 10 min of running.
 import { AimError, type ErrorCode } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Replica } from "../replica.ts";
 
 export interface StartFailure {
   /** The cause as a code: "out_of_memory", "bad_argument", "crashed", … */
@@ -24,6 +25,8 @@ export type NewFailure = Pick<StartFailure, "cause" | "message" | "advice" | "la
 export interface ReplicaFailure extends NewFailure {
   /** `false` for ends that are no fault of the recipe: removed by hand, runtime gone. */
   readonly counts: boolean;
+  /** Somebody from outside asked it to end, and it did: whoever wanted it is not given another one unasked. */
+  readonly wasStopped?: true;
   /** It may well go better elsewhere: nothing is gained by waiting. */
   readonly retryAtOnce?: true;
   /** What its waiters are told; `model_start_failed` when absent. */
@@ -63,6 +66,16 @@ export class Failures {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** A replica failed; returns what those are told who wait for it, unless they can go on waiting. */
+  judge({ identity, readyAt }: Pick<Replica, "identity" | "readyAt">, failure: ReplicaFailure): AimError | undefined {
+    // One that was found running and never answered says nothing about how a fresh start goes: it may have been on its way out.
+    if (readyAt === undefined && identity.adopted) return undefined;
+    const now = this.#clock.now();
+    const until = this.note(identity.recipeId, failure, readyAt === undefined ? undefined : now - readyAt);
+    const isOver = readyAt === undefined && failure.retryAtOnce !== true;
+    return isOver ? refusal(failure, until - now) : undefined;
   }
 
   /** Returns until when new starts for requests are kept back. */

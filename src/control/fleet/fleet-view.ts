@@ -3,34 +3,31 @@ import type { RuntimeName } from "../../catalog/recipe.ts";
 import type { Gpu } from "../../runtime/driver.ts";
 import type { DemandBook } from "./demand.ts";
 import type { Failures } from "./failures.ts";
+import type { FleetDeps } from "./fleet-deps.ts";
 import { gpuKey, heldShare, type GpuBlock, type GpuBook } from "./gpus.ts";
 import type { Replica } from "../replica.ts";
 import type { Roster } from "./roster.ts";
+import type { Wanted } from "./wanted.ts";
 import { snapshotOf } from "../snapshot.ts";
-import type {
-  FleetSnapshot,
-  RecipeBook,
-  ReplicaSnapshot,
-  RuntimeSnapshot,
-  ScaleTarget,
-  SchedulingPolicy,
-} from "../snapshot.ts";
+import type { FleetSnapshot, ReplicaSnapshot, RuntimeSnapshot } from "../snapshot.ts";
 
 /** What the fleet is made of. */
 export interface FleetParts {
   readonly roster: Roster;
   readonly demand: DemandBook;
+  readonly wanted: Wanted;
   readonly failures: Failures;
-  readonly gpus: GpuBook;
-  readonly runtimes: ReadonlyMap<RuntimeName, RuntimeSnapshot>;
-  readonly recipes: RecipeBook;
-  readonly defaultRuntime: RuntimeName;
-  readonly policy: SchedulingPolicy;
+  readonly machines: Equipment;
+  readonly deps: Pick<FleetDeps, "recipes" | "scale" | "settings" | "usualLoadMs">;
   keepAliveMs(replica: Replica): number;
-  usualLoadMs(replica: Replica): number | undefined;
   /** Requests of a model lately; see `ReplicaSnapshot.heat`. */
   heat(model: string): number;
-  scale(): ReadonlyMap<string, ScaleTarget>;
+}
+
+/** What the runtimes have, and what is known of their GPUs. */
+export interface Equipment {
+  readonly book: GpuBook;
+  readonly runtimes: ReadonlyMap<RuntimeName, RuntimeSnapshot>;
 }
 
 /** Of a replica whose load nobody has seen. */
@@ -51,24 +48,25 @@ export interface GpuStatus {
 }
 
 export function takeSnapshot(parts: FleetParts): FleetSnapshot {
-  const { roster, demand, failures, runtimes, recipes, defaultRuntime } = parts;
+  const { roster, demand, wanted, failures, machines, deps } = parts;
   return {
     replicas: roster.all().map((replica) => ({
       ...snapshotOf(replica),
       waiting: demand.waiting(replica.model),
       keepAliveMs: parts.keepAliveMs(replica),
-      loadMs: replica.loadMs ?? parts.usualLoadMs(replica) ?? UNKNOWN_LOAD_MS,
+      loadMs: replica.loadMs ?? deps.usualLoadMs(replica) ?? UNKNOWN_LOAD_MS,
       heat: parts.heat(replica.model),
       ...sleepPlanOf(replica),
     })),
-    demands: demand.list(),
-    runtimes,
-    defaultRuntime,
-    recipes: recipes.recipes,
+    // What nobody waits for ranks after all that is waited for.
+    demands: [...demand.list(), ...wanted.demands()],
+    runtimes: machines.runtimes,
+    defaultRuntime: deps.settings.defaultRuntime,
+    recipes: deps.recipes.recipes,
     failures: failures.active(),
-    blocks: blocksOf(parts),
-    scale: parts.scale(),
-    policy: parts.policy,
+    blocks: blocksOf(roster, machines),
+    scale: deps.scale(),
+    policy: deps.settings.scheduling,
   };
 }
 
@@ -79,19 +77,19 @@ function sleepPlanOf({ recipe, asleepHostBytes }: Replica): Pick<ReplicaSnapshot
   return { sleep: { afterMs, level, hostBytes: level === 1 ? hostMemoryBytes : 0 } };
 }
 
-export function gpuStatuses(parts: Pick<FleetParts, "roster" | "gpus" | "runtimes">): readonly GpuStatus[] {
-  const all = [...parts.runtimes].flatMap(([runtime, { gpus }]) => gpus.map((gpu) => ({ runtime, gpu })));
+export function gpuStatuses(roster: Roster, { book, runtimes }: Equipment): readonly GpuStatus[] {
+  const all = [...runtimes].flatMap(([runtime, { gpus }]) => gpus.map((gpu) => ({ runtime, gpu })));
   return all.map(({ runtime, gpu }, number) => {
-    const holder = parts.roster.holder(runtime, gpu.id);
-    const baselineBytes = parts.gpus.baselineBytes(runtime, gpu.id);
+    const holder = roster.holder(runtime, gpu.id);
+    const baselineBytes = book.baselineBytes(runtime, gpu.id);
     const known = { runtime, number, gpu, ...(baselineBytes === undefined ? {} : { baselineBytes }) };
     if (holder !== undefined) return { ...known, status: "held", holder };
-    return { ...known, status: "free", ...parts.gpus.block(runtime, gpu, 0) };
+    return { ...known, status: "free", ...book.block(runtime, gpu, 0) };
   });
 }
 
 /** Of GPUs that replicas hold entirely nothing is asked: they are not to be given out anyway. */
-function blocksOf({ runtimes, roster, gpus: book }: FleetParts): ReadonlyMap<string, GpuBlock> {
+function blocksOf(roster: Roster, { book, runtimes }: Equipment): ReadonlyMap<string, GpuBlock> {
   const blocks = new Map<string, GpuBlock>();
   for (const [runtime, { gpus }] of runtimes) {
     for (const gpu of gpus) {

@@ -49,7 +49,7 @@ export class Machines {
   }
 
   gpus(): readonly GpuStatus[] {
-    return gpuStatuses({ roster: this.#deps.roster, gpus: this.book, runtimes: this.#runtimes });
+    return gpuStatuses(this.#deps.roster, this);
   }
 
   /** A replica is gone, or asleep: whether what it gave back of its GPUs is free is to be seen. */

@@ -100,8 +100,9 @@ function exited(exit: ReplicaExit, { model, wasReady, lastLines, diagnose }: Evi
   const message = wasReady
     ? `${model} could not be kept running: its engine ended after it had been ready (${code})`
     : `${model} could not be started: its engine ended while it was loading (${code})`;
-  const counts = !wasReady || !wasAskedToEnd(exit);
-  return { counts, cause: code, message, advice: `${describeExit(exit)}; ${advice}`, lastLines };
+  const wasStopped = wasReady && wasAskedToEnd(exit);
+  const failure = { counts: !wasStopped, cause: code, message, advice: `${describeExit(exit)}; ${advice}`, lastLines };
+  return wasStopped ? { ...failure, wasStopped } : failure;
 }
 
 function stalled(silentMs: number, { model, lastLines, diagnose }: Evidence): ReplicaFailure {

@@ -13,7 +13,7 @@ import type { Names } from "./names.ts";
 import { gpuNamed, orderOf, type LaunchWish } from "./order-check.ts";
 import type { LaunchOrder, OrderResult } from "../fleet/orders.ts";
 import { removeRemains } from "./remains.ts";
-import type { Replica } from "../replica.ts";
+import { isLeaving, type Replica } from "../replica.ts";
 import { orderLike } from "./restart.ts";
 import type { ReplicaStatus, Status } from "./status.ts";
 
@@ -64,20 +64,26 @@ export class Operator {
   /** One replica by name, or every replica of a model. Resolves when they are gone. */
   async stop(name: string, options: StopOptions, signal: AbortSignal): Promise<readonly ReplicaStatus[]> {
     const replicas = this.#deps.names.replicas(name);
+    this.#forgo(name);
     await this.#takeDown(replicas, { ...options, reason: "an operator stopped it" }, signal);
     return replicas.map((replica) => this.#deps.status.replica(replica));
   }
 
   /** One replica by name, or every replica of a model, one after the other. What was begun goes on when its caller leaves. */
   async restart(name: string, options: StopOptions, signal: AbortSignal): Promise<LaunchOutcome> {
-    const { names } = this.#deps;
-    const replicas = names.replicas(name);
-    if (replicas.length === 0) {
-      const model = names.remains(name)[0]?.model ?? name;
-      throw new AimError("replica_not_found", `${name} is not running; "aim-engine launch ${model}" starts it`);
-    }
+    const replicas = this.#deps.names.replicas(name);
+    if (replicas.length === 0) throw this.#notRunning(name, "launch");
     for (const replica of replicas) orderLike(replica, this.#deps);
     return orAborted(this.#restartAll(replicas, options), signal);
+  }
+
+  /** Keeps one replica by name, or every replica of a model, from being evicted or unloaded for being idle; or no longer. */
+  pin(name: string, pinned: boolean): readonly ReplicaStatus[] {
+    const { names, fleet, status } = this.#deps;
+    const replicas = names.replicas(name).filter(({ state }) => !isLeaving(state));
+    if (replicas.length === 0) throw this.#notRunning(name, pinned ? "launch --pin" : "launch");
+    for (const replica of replicas) fleet.pin(replica, pinned);
+    return replicas.map((replica) => status.replica(replica));
   }
 
   /** What is kept of replicas that no longer run, by name or model: their logs, and the memory of a failed start. */
@@ -89,6 +95,7 @@ export class Operator {
       const list = running.map((replica) => `${replica.name} is ${replica.state}`).join(", ");
       throw new AimError("conflict", `${list}; stop it first, or remove it with --force`);
     }
+    this.#forgo(name);
     await this.#takeDown(replicas, { ...options, reason: "an operator removed it" }, signal);
     return removeRemains(name, this.#deps, signal);
   }
@@ -108,6 +115,18 @@ export class Operator {
     }
     fleet.machines.release({ runtime, gpu });
     return overviewOf(gpuNamed(String(number), fleet, "id"));
+  }
+
+  /** It need not run again by itself either, where it ought to. */
+  #forgo(name: string): void {
+    const { catalog, names, fleet } = this.#deps;
+    fleet.wanted.forgo(names.plain(name));
+    fleet.wanted.forgo(catalog.resolve(name) ?? name);
+  }
+
+  #notRunning(name: string, verb: string): AimError {
+    const model = this.#deps.names.remains(name)[0]?.model ?? name;
+    return new AimError("replica_not_found", `${name} is not running; "aim-engine ${verb} ${model}" starts it`);
   }
 
   async #restartAll(replicas: readonly Replica[], options: StopOptions): Promise<LaunchOutcome> {

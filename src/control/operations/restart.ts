@@ -3,6 +3,7 @@ import type { Catalog } from "../../catalog/catalog.ts";
 import { AimError } from "../../errors.ts";
 import type { Fleet } from "../fleet.ts";
 import type { LaunchOrder } from "../fleet/orders.ts";
+import { wishOf } from "../fleet/wanted.ts";
 import type { Replica } from "../replica.ts";
 
 export interface RestartContext {
@@ -13,7 +14,7 @@ export interface RestartContext {
 /** An order for one like it, in a fleet that has lost it. Throws `conflict` where that cannot be. */
 export function orderLike(replica: Replica, { fleet, catalog }: RestartContext): LaunchOrder {
   const { name, model, keepAliveMs } = replica;
-  const { recipeId, profileId, runtime, flags, gpus, chosen = [] } = replica.identity;
+  const { recipeId, profileId, runtime } = replica.identity;
   const recipe = catalog.recipe(recipeId);
   const profile = recipe?.profiles.find(({ id }) => id === profileId);
   if (recipe === undefined || recipe.model !== model || profile === undefined) {
@@ -30,10 +31,8 @@ export function orderLike(replica: Replica, { fleet, catalog }: RestartContext):
     request: { model, recipe: recipeId, gpus: profile.gpus },
     // It counts itself, be it on its way out already; and as it was there, it may be there again.
     atLeast: alike.length + 1,
+    ...wishOf(replica),
     ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
-    ...(flags === undefined ? {} : { flags }),
-    ...(chosen.includes("gpus") ? { on: gpus } : {}),
-    ...(chosen.includes("name") ? { name } : {}),
   };
 }
 
