@@ -150,13 +150,18 @@ export function toLaunchSpec(input: LaunchInput): LaunchSpec {
       ...recipe.resources,
     },
     labels: labelsOf(input),
-    readiness: {
-      servedModel: recipe.model,
-      // Any program may be behind "openai", embedders and speech models too: it need not know how to complete text.
-      warmUp: recipe.engine !== "openai",
-      timeoutMs: recipe.startTimeoutMs ?? defaults.startTimeoutMs,
-    },
+    readiness: readinessOf(recipe, defaults),
     stopGraceMs: defaults.stopGraceMs,
+  };
+}
+
+/** When a replica of a recipe is ready, be it that the recipe could start it or not. */
+export function readinessOf(recipe: Recipe, { startTimeoutMs }: Pick<LaunchDefaults, "startTimeoutMs">): Readiness {
+  return {
+    servedModel: recipe.model,
+    // Any program may be behind "openai", embedders and speech models too: it need not know how to complete text.
+    warmUp: recipe.engine !== "openai",
+    timeoutMs: recipe.startTimeoutMs ?? startTimeoutMs,
   };
 }
 

@@ -1,6 +1,13 @@
 // Carries out one start: asks the driver, follows the phases, waits until the replica answers. Ends in `ready` or `failed`,
 // or, when its signal aborts, in whatever state somebody else decided on. Also brings about the end of those that broke later.
-import { toLaunchSpec, type LaunchDefaults, type LaunchSpec, type Readiness } from "../catalog/launch-spec.ts";
+import {
+  imageFor,
+  readinessOf,
+  toLaunchSpec,
+  type LaunchDefaults,
+  type LaunchSpec,
+  type Readiness,
+} from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
 import { sleep, type Clock } from "../lib/clock.ts";
@@ -236,13 +243,21 @@ export class Launcher {
     });
   }
 
-  /** An adopted replica whose recipe is gone is still asked for its own model. */
+  /** Those that it was placed beside: sleepers, and sharers of its GPUs. */
+  #neighboursOf(replica: Replica): readonly string[] {
+    const { runtime, gpus } = replica.identity;
+    const all = gpus.flatMap((gpu) => this.#deps.fleet.replicas.holders(runtime, gpu));
+    return [...new Set(all)].filter((other) => other !== replica).map(({ name }) => name);
+  }
+
+  /** An adopted replica whose recipe is gone, or has become one that could not start it, is still asked for its own model. */
   #readinessOf(replica: Replica): Readiness {
-    if (replica.recipe === undefined || replica.profile === undefined)
-      return { servedModel: replica.model, warmUp: false, timeoutMs: this.#deps.defaults.startTimeoutMs };
-    const { image, readiness } = this.#specOf(replica);
-    this.#deps.fleet.identify(replica, { image });
-    return readiness;
+    const { defaults, fleet } = this.#deps;
+    const { recipe, profile, identity, model } = replica;
+    if (recipe === undefined || profile === undefined)
+      return { servedModel: model, warmUp: false, timeoutMs: defaults.startTimeoutMs };
+    fleet.identify(replica, { image: imageFor(recipe, identity.runtime, defaults) });
+    return readinessOf(recipe, defaults);
   }
 
   #driver(replica: Replica): RuntimeDriver {

@@ -1,7 +1,7 @@
 // What a gateway finds when it starts: replicas in every condition, left by the one before.
 import { describe, expect, it } from "vitest";
 import { Rig } from "../support/make-plane.ts";
-import { makeGpus, makeRecipe } from "../support/make.ts";
+import { makeGpus, makeProfile, makeRecipe } from "../support/make.ts";
 
 describe("a replica found by a new gateway", () => {
   it("that is paused is taken down before its GPU goes to another", async () => {
@@ -15,6 +15,21 @@ describe("a replica found by a new gateway", () => {
     await rig.clock.advance(10_000);
     expect(rig.world.violations).toEqual([]);
     expect(request.outcome).toBe("served");
+  });
+
+  it("whose recipe has since become one that would not start with its flags goes on serving", async () => {
+    const before = makeRecipe({ engine: "vllm", gpus: 1 });
+    const rig = new Rig({ recipes: [before], gpus: makeGpus(1) });
+    const flags = ["--gpu-memory-utilization", "0.9"];
+    const launched = rig.plane.operator.launch({ model: "tiny", flags }, new AbortController().signal);
+    await rig.clock.advance(5_000);
+    await launched;
+    const shared = makeRecipe({ engine: "vllm", hash: "another", profiles: [makeProfile(1, { gpuFraction: 0.4 })] });
+    rig.boot([shared]);
+    const request = rig.request("tiny");
+    await rig.clock.advance(5_000);
+    expect(request.outcome).toBe("served");
+    expect(rig.world.starts).toEqual(["tiny-1"]);
   });
 
   it("that was just being stopped is no failed start: a fresh one serves whoever asks meanwhile", async () => {
