@@ -8,6 +8,7 @@ import { DockerDriver } from "./runtime/docker/driver.ts";
 import type { RuntimeDriver } from "./runtime/driver.ts";
 import { classifyFailure } from "./runtime/failure.ts";
 import { ProcessDriver } from "./runtime/process/driver.ts";
+import type { EngineSleep } from "./runtime/engine-sleep.ts";
 import { parseProgress } from "./runtime/progress.ts";
 import { awaitReady, type ReadinessProbe } from "./runtime/readiness.ts";
 import type { Logger } from "./telemetry/logger.ts";
@@ -58,9 +59,12 @@ export function createDrivers(
   return drivers;
 }
 
-/** What only the runtime layer knows of engines: whether one answers, and what its log lines mean. */
-export function engineKnowledge(probe: ReadinessProbe): ControlPlaneDeps["engines"] {
+/** What only the runtime layer knows of engines: whether one answers, how it sleeps, and what its log lines mean. */
+export function engineKnowledge(probe: ReadinessProbe, sleep: EngineSleep): ControlPlaneDeps["engines"] {
   return {
+    isAsleep: (address, signal) => sleep.isAsleep(address, signal),
+    fallAsleep: (address, level, signal) => sleep.fallAsleep(address, level, signal),
+    wakeUp: (address, level, signal) => sleep.wakeUp(address, level, signal),
     awaitReady: (address, readiness, signal) =>
       awaitReady(probe, { address, readiness }, { everyMs: READINESS_EVERY_MS, clock }, signal),
     answers: async (address, readiness, signal) => (await probe.isReady(address, readiness, signal)).ready,

@@ -17,6 +17,7 @@ import { JsonFile } from "./lib/json-file.ts";
 import { runAll } from "./lib/run-all.ts";
 import { systemRandom } from "./lib/random.ts";
 import { lockInstallation, type InstallationLock } from "./runtime/installation-lock.ts";
+import { createEngineSleep } from "./runtime/engine-sleep.ts";
 import { createReadinessProbe } from "./runtime/readiness.ts";
 import { EventLog } from "./telemetry/events.ts";
 import type { Logger } from "./telemetry/logger.ts";
@@ -66,6 +67,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
   const metrics = createMetrics({ processMetrics: true, version });
   const events = new EventLog(clock);
   const probe = createReadinessProbe({ clock });
+  const sleep = createEngineSleep({ clock });
   const control = startControlPlane({
     clock,
     catalog,
@@ -73,7 +75,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
     events,
     metrics,
     logger,
-    engines: engineKnowledge(probe),
+    engines: engineKnowledge(probe, sleep),
     estimateStore: estimateStore(config),
     settings: controlSettings(config),
   });
@@ -115,6 +117,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
       () => cut.cancel(),
       () => control.stop(),
       () => probe.close(),
+      () => sleep.close(),
       () => lock.release(),
     ]);
   };

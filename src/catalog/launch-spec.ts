@@ -24,6 +24,8 @@ export interface LaunchSpec {
   readonly env: Readonly<Record<string, string>>;
   /** GPU identities (`Gpu.id`), in the order the engine sees them. */
   readonly gpus: readonly string[];
+  /** Other replicas that may have the same GPUs at the same time: sharers, and those that sleep; absent: none. */
+  readonly beside?: readonly string[];
   /** What kind of GPUs those are; absent without GPUs. */
   readonly gpuKind?: GpuKind;
   readonly pull: PullPolicy;

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { LABELS, LABEL_SCHEMA } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef, ObservedReplica, ReplicaExit } from "../runtime/driver.ts";
-import type { FoundReplica, Replica, ReplicaIdentity } from "./replica.ts";
+import type { FoundReplica, Replica, ReplicaIdentity, ReplicaState } from "./replica.ts";
 
 const CHOICES = ["name", "gpus"] as const;
 
@@ -62,9 +62,11 @@ export function compare(comparison: Comparison): readonly Finding[] {
   return [...lost, ...rest];
 }
 
+const SETTLED: readonly ReplicaState[] = ["loading", "ready", "draining", "dozing", "sleeping", "waking"];
+
 /** Started, and not already on its way out: only then does the list have a say. */
 function isSettled(replica: Replica): boolean {
-  return replica.ref !== undefined && ["loading", "ready", "draining"].includes(replica.state);
+  return replica.ref !== undefined && SETTLED.includes(replica.state);
 }
 
 function known(replica: Replica, one: ObservedReplica): readonly Finding[] {

@@ -12,7 +12,8 @@ import type { Launcher } from "./launcher.ts";
 import type { Action, Plan } from "./planner/actions.ts";
 import type { Reaper } from "./reaper.ts";
 import type { Circumstances } from "./reconciler.ts";
-import type { Replica } from "./replica.ts";
+import type { Replica, ReplicaState } from "./replica.ts";
+import type { Sleeper } from "./sleeper.ts";
 import type { FleetSnapshot } from "./snapshot.ts";
 
 export interface ControllerDeps {
@@ -20,6 +21,7 @@ export interface ControllerDeps {
   readonly fleet: Fleet;
   readonly launcher: Launcher;
   readonly reaper: Reaper;
+  readonly sleeper: Sleeper;
   readonly journal: Journal;
   readonly logger: Logger;
   /** Pure: what to do about a snapshot at a time. */
@@ -27,10 +29,22 @@ export interface ControllerDeps {
 }
 
 interface Task {
-  readonly kind: "bring up" | "take down";
+  readonly kind: "bring up" | "put to sleep" | "wake" | "take down";
   readonly abort: AbortController;
   readonly ended: Promise<void>;
 }
+
+/** The effect that a replica's state calls for. */
+const TASKS: Readonly<Partial<Record<ReplicaState, Task["kind"]>>> = {
+  pending: "bring up",
+  pulling: "bring up",
+  starting: "bring up",
+  loading: "bring up",
+  dozing: "put to sleep",
+  waking: "wake",
+  stopping: "take down",
+  failed: "take down",
+};
 
 /** Before an effect that broke its contract is tried again. */
 const BROKEN_PAUSE_MS = 5_000;
@@ -168,6 +182,7 @@ export class Controller {
         if (replica === undefined) return;
         const keepAliveMs = action.demand.wish?.keepAliveMs;
         if (keepAliveMs !== undefined) fleet.keep(replica, keepAliveMs);
+        if (pinned) fleet.pin(replica, pinned);
         fleet.settleOrder(action.demand.id, { replica, created: false, reasons: [action.reason] });
         return;
       }
@@ -178,10 +193,10 @@ export class Controller {
   }
 
   #supervise(replica: Replica): void {
-    const { fleet, launcher, reaper } = this.#deps;
+    const { fleet } = this.#deps;
     const task = this.#tasks.get(replica);
     if (task !== undefined) {
-      if (task.kind === "bring up" && !replica.isStarting)
+      if (task.kind !== "take down" && TASKS[replica.state] !== task.kind)
         task.abort.abort(new AimError("replica_stopped", replica.reason));
       return;
     }
@@ -192,21 +207,32 @@ export class Controller {
       // Only a launch that broke its contract leaves a replica here.
       fleet.stop(replica, "failed", "its start broke off");
     }
-    if (replica.state === "pending") this.#run(replica, "bring up", (signal) => launcher.launch(replica, signal));
-    else if (replica.state === "loading") this.#run(replica, "bring up", (signal) => launcher.resume(replica, signal));
-    else if (replica.state === "stopping" || replica.state === "failed") {
-      this.#run(replica, "take down", (signal) => reaper.takeDown(replica, signal));
+    const kind = TASKS[replica.state];
+    if (kind !== undefined) this.#run(replica, kind);
+  }
+
+  #effect(replica: Replica, kind: Task["kind"], signal: AbortSignal): Promise<void> {
+    const { launcher, reaper, sleeper } = this.#deps;
+    switch (kind) {
+      case "bring up":
+        return replica.state === "pending" ? launcher.launch(replica, signal) : launcher.resume(replica, signal);
+      case "put to sleep":
+        return sleeper.putToSleep(replica, signal);
+      case "wake":
+        return sleeper.wake(replica, signal);
+      case "take down":
+        return reaper.takeDown(replica, signal);
     }
   }
 
-  #run(replica: Replica, kind: Task["kind"], effect: (signal: AbortSignal) => Promise<void>): void {
+  #run(replica: Replica, kind: Task["kind"]): void {
     const abort = new AbortController();
     const again = (delayMs: number) => {
       this.#tasks.delete(replica);
       if (delayMs === 0) this.#schedule();
       else this.#wakeAt(this.#deps.clock.now() + delayMs);
     };
-    const ended = effect(abort.signal).then(
+    const ended = this.#effect(replica, kind, abort.signal).then(
       () => again(0),
       (error: unknown) => {
         this.#onBroken(replica, error);

@@ -14,7 +14,7 @@ import { Machines } from "./fleet/machines.ts";
 import type { ReplicaLease, RequestTraits } from "./fleet/lease.ts";
 import type { LaunchOrder, OrderResult } from "./fleet/orders.ts";
 import { Replica, blueprintOf, identityOfStart, isStoppable } from "./replica.ts";
-import type { Blueprint, Entry, FoundReplica, ReplicaIdentity, StartDecision } from "./replica.ts";
+import type { Blueprint, Entry, FoundReplica, Nap, ReplicaIdentity, StartDecision } from "./replica.ts";
 import type { Hold, StopCause } from "./planner/why.ts";
 import { Roster, type RosterView } from "./fleet/roster.ts";
 import { Slots } from "./fleet/slots.ts";
@@ -151,11 +151,11 @@ export class Fleet {
     if (replica.state === "ready" && replica.inFlight === 0) this.#move(replica, "dozing", reason);
   }
 
-  /** Its engine sleeps; what it keeps of its GPUs' memory, and takes of the host's, where that was seen. */
-  asleep(replica: Replica, kept: { readonly residualShare?: number; readonly hostBytes?: number }): void {
-    if (kept.residualShare !== undefined) replica.residualShare = kept.residualShare;
-    if (kept.hostBytes !== undefined) replica.asleepHostBytes = kept.hostBytes;
+  /** Its engine sleeps, be it that it was put to sleep or found so. */
+  asleep(replica: Replica, nap: Nap): void {
+    replica.sleeps(nap);
     this.#move(replica, "sleeping", "asleep");
+    this.machines.giveBack(replica);
   }
 
   /** Its engine is to be woken. Does nothing to one that does not sleep. */

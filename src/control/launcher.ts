@@ -19,7 +19,8 @@ import type { Journal } from "./journal.ts";
 import { followLoad, type LoadLogDeps } from "./launcher/load-log.ts";
 import type { LoadStep } from "./launcher/phases.ts";
 import { postMortem, type PostMortemDeps } from "./launcher/post-mortem.ts";
-import type { Replica } from "./replica.ts";
+import { awaitReadyOrAsleep } from "./launcher/ready-or-asleep.ts";
+import type { Nap, Replica } from "./replica.ts";
 import { gpuKindOf } from "./launcher/gpu-kind.ts";
 import { StartLimit } from "./launcher/start-limit.ts";
 
@@ -33,6 +34,10 @@ export interface LauncherDeps {
   readonly estimates: Estimates;
   /** Resolves when the replica answers as it should; rejects when the signal aborts. */
   awaitReady(address: URL, readiness: Readiness, signal: AbortSignal): Promise<void>;
+  /** Whether its engine sleeps; rejects when it does not answer, or the signal aborts. */
+  isAsleep(address: URL, signal: AbortSignal): Promise<boolean>;
+  /** How one sleeps that was found asleep. */
+  napOf(replica: Replica, signal: AbortSignal): Promise<Nap>;
   /** Whether its engine still generates; resolves within half a minute, and rejects when the signal aborts. */
   generates(address: URL, model: string, signal: AbortSignal): Promise<boolean>;
   /** What a log line says about the progress of the load. */
@@ -60,11 +65,11 @@ export class Launcher {
   /** pending → … → ready. */
   async launch(replica: Replica, signal: AbortSignal): Promise<void> {
     try {
-      const spec = this.#specOf(replica);
+      const spec = { ...this.#specOf(replica), beside: this.#neighboursOf(replica) };
       this.#deps.fleet.identify(replica, { image: spec.image });
       await this.#bringUp(replica, spec.readiness, signal, async (limit) => {
         await this.#driver(replica).start(spec, (phase) => this.#onPhase(replica, phase, limit), limit.signal);
-        await this.#load(replica, spec.readiness, limit);
+        return this.#load(replica, spec.readiness, limit);
       });
       if (replica.state === "ready") this.#deps.estimates.record(replica);
     } catch (error) {
@@ -72,7 +77,7 @@ export class Launcher {
     }
   }
 
-  /** loading → ready, for a replica that was found running. */
+  /** loading → ready, or sleeping, for a replica that was found running. */
   async resume(replica: Replica, signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
     try {
@@ -102,6 +107,11 @@ export class Launcher {
   async stalled(replica: Replica, silentMs: number): Promise<void> {
     if (replica.state === "ready") this.#deps.fleet.setResponsive(replica, "its engine makes no progress");
     await this.#fail(replica, { kind: "stalled", silentMs });
+  }
+
+  /** It could not be put to sleep, or woken: it is replaced. */
+  async spoilt(replica: Replica, end: End): Promise<void> {
+    await this.#fail(replica, end);
   }
 
   /** A process of it was killed for memory: it is replaced unless it still generates. */
@@ -134,18 +144,19 @@ export class Launcher {
     this.#closing.abort(new Error("the gateway is shutting down"));
   }
 
-  /** Does the work, within the time that a start may take; then the replica is ready. */
+  /** Does the work, within the time that a start may take; then the replica is ready, or sleeps. */
   async #bringUp(
     replica: Replica,
     { timeoutMs }: Readiness,
     signal: AbortSignal,
-    work: (limit: StartLimit) => Promise<void>,
+    work: (limit: StartLimit) => Promise<Nap | undefined>,
   ): Promise<void> {
     const { clock, fleet } = this.#deps;
+    let nap: Nap | undefined;
     const { model, progress } = replica;
     const limit = new StartLimit(clock, { model, progress, timeoutMs }, signal);
     try {
-      await work(limit);
+      nap = await work(limit);
     } catch (error) {
       // Being late is the cause, whatever words the runtime finds for having been interrupted.
       limit.signal.throwIfAborted();
@@ -155,10 +166,13 @@ export class Launcher {
       progress.end(clock.now());
     }
     // It may have been stopped or have died in this very moment, before the signal says so.
-    if (replica.state === "loading") fleet.ready(replica);
+    if (replica.state !== "loading") return;
+    if (nap === undefined) fleet.ready(replica);
+    else fleet.asleep(replica, nap);
   }
 
-  async #load(replica: Replica, readiness: Readiness, limit: StartLimit): Promise<void> {
+  /** Resolves with how it sleeps, of one that is found asleep. */
+  async #load(replica: Replica, readiness: Readiness, limit: StartLimit): Promise<Nap | undefined> {
     const { address, ref } = replica;
     if (address === undefined || ref === undefined)
       throw new AimError("runtime_failed", `the runtime gave no address for ${replica.name}`);
@@ -166,7 +180,8 @@ export class Launcher {
     const ends = AbortSignal.any([limit.signal, following.signal]);
     const followed = followLoad(this.#loadLog(replica, limit), ref, ends);
     try {
-      await this.#deps.awaitReady(address, readiness, limit.signal);
+      const state = await awaitReadyOrAsleep(this.#deps, replica, { address, readiness }, limit.signal);
+      return state === "asleep" ? await this.#deps.napOf(replica, limit.signal) : undefined;
     } finally {
       following.abort(new Error("the load has ended"));
       await followed;

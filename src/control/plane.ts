@@ -20,6 +20,7 @@ import { FleetPool } from "./pool.ts";
 import { Reaper } from "./reaper.ts";
 import type { Replica } from "./replica.ts";
 import { startReconciler, type ReconcilerDeps, type RunningReconciler } from "./reconciler.ts";
+import { Sleeper, type SleeperDeps } from "./sleeper.ts";
 import { Status } from "./operations/status.ts";
 import { startWatchdog, type WatchdogDeps } from "./watchdog.ts";
 
@@ -31,7 +32,8 @@ export interface ControlPlaneDeps {
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** What only runtimes know: whether a replica answers, and what its log lines mean. */
-  readonly engines: Pick<LauncherDeps, "awaitReady" | "parseProgress" | "diagnose" | "generates"> &
+  readonly engines: Pick<LauncherDeps, "awaitReady" | "isAsleep" | "parseProgress" | "diagnose" | "generates"> &
+    Pick<SleeperDeps, "fallAsleep" | "wakeUp"> &
     Pick<ReconcilerDeps, "answers"> &
     Pick<WatchdogDeps, "loadOf">;
   /** Where what is learned of starts outlives the gateway; absent: nowhere. */
@@ -89,13 +91,23 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     ...engines,
   });
   const reaper = new Reaper({ clock, fleet, drivers, logger, stopGraceMs });
-  const controller = new Controller({ clock, fleet, launcher, reaper, journal, logger, plan: deps.plan ?? plan });
+  const controller = new Controller({
+    clock,
+    fleet,
+    launcher,
+    reaper,
+    sleeper,
+    journal,
+    logger,
+    plan: deps.plan ?? plan,
+  });
   const reconcilers = startReconcilers(deps, { fleet, journal, controller });
   controller.supervise(reconcilers);
   const watchdog = startWatchdog({
     clock,
     fleet,
     logger,
+    napOf: (replica, signal) => sleeper.napOf(replica, signal),
     limitMs: settings.progressMs,
     loadOf: (address, signal) => engines.loadOf(address, signal),
     generates: (address, model, signal) => engines.generates(address, model, signal),

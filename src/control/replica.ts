@@ -101,6 +101,15 @@ export interface FoundReplica {
   readonly startedAt: number | undefined;
 }
 
+/** How a replica sleeps, as far as that is known. */
+export interface Nap {
+  readonly level?: 1 | 2;
+  /** Share of the memory of each of its GPUs that it keeps. */
+  readonly residualShare?: number;
+  /** Bytes of the host's memory that it takes. */
+  readonly hostBytes?: number;
+}
+
 /** After so many it is no longer expected to go soon. */
 const MOST_FAILED_STOPS = 3;
 
@@ -152,6 +161,8 @@ export class Replica {
   loadMs: number | undefined;
   /** How long its last wake-up took; undefined before the first. */
   wakeMs: number | undefined;
+  /** How deep it sleeps; undefined where another gateway put it to sleep. */
+  sleepLevel: 1 | 2 | undefined;
   /** Share of the memory of its GPUs that it keeps while it sleeps; undefined before that was seen. */
   residualShare: number | undefined;
   /** Bytes of the host's memory that it takes while it sleeps; undefined before that was seen. */
@@ -209,6 +220,13 @@ export class Replica {
     this.readyAt = now;
     this.readyAtWall = wallNow;
     this.idleSince = now;
+  }
+
+  /** It sleeps, and is yet to be moved to `sleeping`. What was seen before counts where nothing is seen now. */
+  sleeps({ level, residualShare, hostBytes }: Nap): void {
+    this.sleepLevel = level;
+    if (residualShare !== undefined) this.residualShare = residualShare;
+    if (hostBytes !== undefined) this.asleepHostBytes = hostBytes;
   }
 
   /** Resolves when nothing of it is left. */

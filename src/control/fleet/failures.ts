@@ -59,6 +59,8 @@ export class Failures {
   readonly #clock: Clock;
   readonly #byRecipe = new Map<string, StartFailure>();
   readonly #overcome = new Set<string>();
+  /** Recipes of which one could not be put to sleep or woken. */
+  readonly #sleepless = new Set<string>();
   /** When each of the last failures that counted happened, by recipe. */
   readonly #times = new Map<string, readonly number[]>();
   /** When a start was last sent elsewhere, by recipe. */
@@ -70,6 +72,7 @@ export class Failures {
 
   /** A replica failed; returns what those are told who wait for it, unless they can go on waiting. */
   judge({ identity, readyAt }: Pick<Replica, "identity" | "readyAt">, failure: ReplicaFailure): AimError | undefined {
+    if (failure.cause === "sleep_failed" || failure.cause === "wake_failed") this.#sleepless.add(identity.recipeId);
     // One that was found running and never answered says nothing about how a fresh start goes: it may have been on its way out.
     if (readyAt === undefined && identity.adopted) return undefined;
     const now = this.#clock.now();
@@ -141,6 +144,11 @@ export class Failures {
   /** Why the last start failed; undefined when it succeeded. */
   last(recipeId: string): StartFailure | undefined {
     return this.#overcome.has(recipeId) ? undefined : this.#byRecipe.get(recipeId);
+  }
+
+  /** Whether replicas of the recipe may be put to sleep: not for as long as the gateway lives after that failed once. */
+  maySleep(recipeId: string): boolean {
+    return !this.#sleepless.has(recipeId);
   }
 
   /** Those that still keep new starts back. */

@@ -44,6 +44,7 @@ export interface GpuStatus {
   readonly reason?: string;
   /** Of its memory, what is in use when nobody of ours holds it; absent before that was seen. */
   readonly baselineBytes?: number;
+  /** Of several, the one that is awake. */
   readonly holder?: Replica;
 }
 
@@ -56,7 +57,7 @@ export function takeSnapshot(parts: FleetParts): FleetSnapshot {
       keepAliveMs: parts.keepAliveMs(replica),
       loadMs: replica.loadMs ?? deps.usualLoadMs(replica) ?? UNKNOWN_LOAD_MS,
       heat: parts.heat(replica.model),
-      ...sleepPlanOf(replica),
+      ...sleepPlanOf(replica, parts),
     })),
     // What nobody waits for ranks after all that is waited for.
     demands: [...demand.list(), ...wanted.demands()],
@@ -70,11 +71,26 @@ export function takeSnapshot(parts: FleetParts): FleetSnapshot {
   };
 }
 
-function sleepPlanOf({ recipe, asleepHostBytes }: Replica): Pick<ReplicaSnapshot, "sleep"> {
-  const step = recipe?.sleep;
-  if (step === undefined) return {};
-  const { afterMs, level, hostMemoryBytes = asleepHostBytes ?? 0 } = step;
-  return { sleep: { afterMs, level, hostBytes: level === 1 ? hostMemoryBytes : 0 } };
+function sleepPlanOf(
+  replica: Replica,
+  { failures, machines }: Pick<FleetParts, "failures" | "machines">,
+): Pick<ReplicaSnapshot, "sleep"> {
+  const { recipe, state, asleepHostBytes, identity } = replica;
+  const isAtIt = state === "dozing" || state === "sleeping" || state === "waking";
+  if (recipe?.sleep === undefined || !(isAtIt || failures.maySleep(recipe.id))) return {};
+  const { afterMs, level, hostMemoryBytes } = recipe.sleep;
+  const hostBytes = hostMemoryBytes ?? asleepHostBytes ?? gpuBytes(identity, machines);
+  return { sleep: { afterMs, level, hostBytes: level === 1 ? hostBytes : 0 } };
+}
+
+/** At most what it has of the memory of its GPUs will it take of the host's. */
+function gpuBytes({ runtime, gpus, gpuFraction = 1 }: Replica["identity"], { runtimes }: Equipment): number {
+  const all = runtimes.get(runtime)?.gpus ?? [];
+  const mine = all.filter(({ id }) => gpus.includes(id));
+  return mine.reduce(
+    (sum, { memoryBytes, usedBytes = memoryBytes }) => sum + Math.min(usedBytes, memoryBytes * gpuFraction),
+    0,
+  );
 }
 
 export function gpuStatuses(roster: Roster, { book, runtimes }: Equipment): readonly GpuStatus[] {

@@ -48,7 +48,7 @@ const GIB = 2 ** 30;
 /** What drivers and firmware keep for themselves on an idle GPU: about 300 MB on an MI300X, up to 6 % on a partition. */
 const IDLE_SHARE = 0.1;
 /** What a sleeper is taken to keep whose GPUs were not seen with it alone. */
-const ASSUMED_RESIDUAL = 0.15;
+export const ASSUMED_RESIDUAL = 0.15;
 
 export class GpuBook {
   readonly #recoveryMs: number;
@@ -184,9 +184,12 @@ export class GpuBook {
 /** Whether no more of its memory is in use than usual and by those who hold it; one that could never be read is believed. */
 function isQuiet({ usedBytes, memoryBytes }: Gpu, { baselineBytes }: Memory, heldShare: number): boolean {
   if (usedBytes === undefined) return true;
-  const heldBytes = memoryBytes * heldShare;
-  if (baselineBytes === undefined) return usedBytes <= memoryBytes * IDLE_SHARE + heldBytes;
-  return usedBytes <= baselineBytes + Math.max(GIB, memoryBytes * 0.02) + heldBytes;
+  return usedBytes <= (baselineBytes ?? 0) + sparedBytes({ memoryBytes }, baselineBytes) + memoryBytes * heldShare;
+}
+
+/** How much more than its usual amount may be in use of a GPU without meaning that somebody uses it. */
+export function sparedBytes({ memoryBytes }: Pick<Gpu, "memoryBytes">, baselineBytes: number | undefined): number {
+  return baselineBytes === undefined ? memoryBytes * IDLE_SHARE : Math.max(GIB, memoryBytes * 0.02);
 }
 
 /** How much of the memory of a GPU those who hold it may use: what sleepers keep, and the shares of the others. */

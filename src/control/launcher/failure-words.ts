@@ -15,7 +15,11 @@ export type End =
   /** Its engine had work and did none for that long. */
   | { readonly kind: "stalled"; readonly silentMs: number }
   /** One of its processes was killed for memory, and the rest of it does not answer. */
-  | { readonly kind: "maimed" };
+  | { readonly kind: "maimed" }
+  /** It could not be put to sleep. */
+  | { readonly kind: "sleepless"; readonly error: Error }
+  /** It slept, and could not be woken. */
+  | { readonly kind: "unwakeable"; readonly error: Error };
 
 /** What the last log lines say. */
 export interface Diagnosis {
@@ -42,6 +46,10 @@ export function failureOf(end: End, evidence: Evidence): ReplicaFailure {
       return stalled(end.silentMs, evidence);
     case "maimed":
       return maimed(evidence);
+    case "sleepless":
+      return spoilt(end.error, { cause: "sleep_failed", what: "be put to sleep" }, evidence);
+    case "unwakeable":
+      return spoilt(end.error, { cause: "wake_failed", what: "be woken" }, evidence);
   }
 }
 
@@ -120,6 +128,22 @@ function maimed({ model, lastLines, diagnose }: Evidence): ReplicaFailure {
   const { code, advice } = diagnose({ code: undefined, outOfMemory: true });
   const message = `${model} is replaced: one of its processes was killed for memory, and it answers no more`;
   return { counts: true, cause: code, message, advice, lastLines };
+}
+
+/** Its recipe starts as well as ever; it only does not sleep. */
+function spoilt(
+  error: Error,
+  { cause, what }: { readonly cause: string; readonly what: string },
+  { model, lastLines }: Evidence,
+): ReplicaFailure {
+  const why = maskSecrets(messageOf(error));
+  return {
+    counts: false,
+    cause,
+    message: `${model} is replaced: it could not ${what}`,
+    advice: `${why}; until the gateway restarts, idle replicas of its recipe are not put to sleep but unloaded`,
+    lastLines,
+  };
 }
 
 /** Ended well, or by a signal that asks for it: somebody stopped it, which is no fault of its recipe. */

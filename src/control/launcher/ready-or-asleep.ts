@@ -1,0 +1,78 @@
+// Waits until a replica answers as it should, or says that it sleeps. One that may be asleep is asked that first: a request for
+// a token would hang there for ever.
+import type { Readiness } from "../../catalog/launch-spec.ts";
+import { sleep, type Clock } from "../../lib/clock.ts";
+import type { Replica } from "../replica.ts";
+
+export interface ReadyOrAsleepDeps {
+  readonly clock: Clock;
+  /** Resolves when the replica answers as it should; rejects when the signal aborts. */
+  awaitReady(address: URL, readiness: Readiness, signal: AbortSignal): Promise<void>;
+  /** Rejects when its engine does not answer, or the signal aborts. */
+  isAsleep(address: URL, signal: AbortSignal): Promise<boolean>;
+}
+
+interface Target {
+  readonly address: URL;
+  readonly readiness: Readiness;
+}
+
+/** Before an engine that does not listen yet is asked again. */
+const ASK_AGAIN_MS = 200;
+/** An engine that another gateway told to sleep may still be about to. */
+const LOOK_EVERY_MS = 5_000;
+
+/** Bounded by the signal. */
+export async function awaitReadyOrAsleep(
+  deps: ReadyOrAsleepDeps,
+  replica: Pick<Replica, "recipe" | "identity">,
+  target: Target,
+  signal: AbortSignal,
+): Promise<"ready" | "asleep"> {
+  const { adopted } = replica.identity;
+  if (!maySleep(replica)) return ready(deps, target, signal);
+  if (await firstAnswer(deps, target, signal)) return "asleep";
+  return adopted ? whichFirst(deps, target, signal) : ready(deps, target, signal);
+}
+
+/** Also one whose recipe says nothing of sleep any more, or is gone. */
+function maySleep({ recipe, identity }: Pick<Replica, "recipe" | "identity">): boolean {
+  if (recipe === undefined) return true;
+  return recipe.sleep !== undefined || (identity.adopted && (recipe.engine === "vllm" || recipe.engine === "sim"));
+}
+
+async function ready(deps: ReadyOrAsleepDeps, { address, readiness }: Target, signal: AbortSignal): Promise<"ready"> {
+  await deps.awaitReady(address, readiness, signal);
+  return "ready";
+}
+
+async function firstAnswer(deps: ReadyOrAsleepDeps, { address }: Target, signal: AbortSignal): Promise<boolean> {
+  for (;;) {
+    try {
+      return await deps.isAsleep(address, signal);
+    } catch {
+      // It does not listen yet, or never will: whoever set the signal knows how long that may take.
+      await sleep(deps.clock, ASK_AGAIN_MS, signal);
+    }
+  }
+}
+
+async function whichFirst(deps: ReadyOrAsleepDeps, target: Target, signal: AbortSignal): Promise<"ready" | "asleep"> {
+  const losing = new AbortController();
+  const either = AbortSignal.any([signal, losing.signal]);
+  const contest = [ready(deps, target, either), asleep(deps, target, either)];
+  try {
+    return await Promise.race(contest);
+  } finally {
+    losing.abort(new Error("the other one was first"));
+    await Promise.allSettled(contest);
+  }
+}
+
+async function asleep(deps: ReadyOrAsleepDeps, { address }: Target, signal: AbortSignal): Promise<"asleep"> {
+  for (;;) {
+    await sleep(deps.clock, LOOK_EVERY_MS, signal);
+    // Without an answer nothing is known, and it is asked again.
+    if (await deps.isAsleep(address, signal).catch(() => false)) return "asleep";
+  }
+}
