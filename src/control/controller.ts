@@ -180,7 +180,7 @@ export class Controller {
       case "settle": {
         const replica = fleet.replicas.find(action.replica);
         if (replica === undefined) return;
-        const keepAliveMs = action.demand.wish?.keepAliveMs;
+        const { keepAliveMs, pinned } = action.demand.wish ?? {};
         if (keepAliveMs !== undefined) fleet.keep(replica, keepAliveMs);
         if (pinned) fleet.pin(replica, pinned);
         fleet.settleOrder(action.demand.id, { replica, created: false, reasons: [action.reason] });

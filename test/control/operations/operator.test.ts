@@ -77,6 +77,28 @@ describe("a launch with wishes of its own", () => {
   });
 });
 
+describe("a launch that pins", () => {
+  const unused = () => makeRecipe({ keepAliveMs: 1_000 });
+
+  it("keeps its replica however long nobody uses it, also after a restart of the gateway", async () => {
+    const rig = new Rig({ recipes: [unused()] });
+    await launch(rig, { model: "tiny", pinned: true });
+    await rig.clock.advance(60_000);
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
+    rig.boot();
+    await rig.clock.advance(60_000);
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
+  });
+
+  it("pins the one that is there already", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ keepAliveMs: 20_000 })] });
+    await launch(rig, { model: "tiny" });
+    expect(await launch(rig, { model: "tiny", pinned: true })).toMatchObject({ created: false });
+    await rig.clock.advance(60_000);
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
+  });
+});
+
 describe("a restart", () => {
   it("stops a replica and starts one like it, with its flags, its idle time and its name", async () => {
     const rig = new Rig({ recipes: [vllm()] });
