@@ -69,16 +69,21 @@ export function whySleepIsWrong(
   { flags, env }: { readonly flags: readonly Flag[]; readonly env: Profile["env"] },
 ): string | undefined {
   if (sleep === undefined) return undefined;
-  const isOff = flags.some(({ name, tokens }) => name === NO_SLEEP || (name === SLEEP && tokens.length === 0));
+  const isOff = flags.some((flag) => means(flag, NO_SLEEP) || (flag.name === SLEEP && flag.tokens.length === 0));
   if (isOff) return 'the flags switch sleep off, and "idle" has a step for it; drop one of them';
   const mode = env[DEV_MODE];
   if (mode === undefined || mode === "1") return undefined;
   return `${DEV_MODE} has to be 1 for the sleep step of "idle"; leave it out and it is set`;
 }
 
-/** The value of a flag, "" for one without; also of its beginnings, which Python's argparse takes for the whole. */
+/** Python's argparse takes the beginning of a flag for the whole. */
+function means({ name }: Flag, whole: string): boolean {
+  return name !== "" && whole.startsWith(name);
+}
+
+/** The value of a flag, "" for one without. */
 function valueOf(args: readonly string[], whole: string): string | undefined {
-  const flag = readFlags(args, []).findLast(({ name }) => name !== "" && whole.startsWith(name));
+  const flag = readFlags(args, []).findLast((one) => means(one, whole));
   const [token, value = ""] = flag?.tokens ?? [];
   if (token === undefined) return undefined;
   return token.includes("=") ? token.slice(token.indexOf("=") + 1) : value;

@@ -123,6 +123,7 @@ describe("the flags of a launch", () => {
     [SHARED, ["--gpu-mem", "0.9"]],
     [SHARED, ["--kv-cache-memory-bytes=9000000000"]],
     [SLEEPY, ["--no-enable-sleep-mode"]],
+    [SLEEPY, ["--no_enable_sleep"]],
   ])("with %j cannot be %j", (text, flags) => {
     expect(() => launch(text, "vllm", { flags })).toThrow(/^recipe test, profile 1_gpu: .*(share|switch sleep off)/);
   });
