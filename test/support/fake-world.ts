@@ -13,6 +13,7 @@ import type {
   ReplicaExit,
 } from "../../src/runtime/driver.ts";
 import { FakeDriver } from "./fake-driver.ts";
+import { FakeSleep, type Rest } from "./fake-sleep.ts";
 
 export interface WorldOptions {
   readonly clock?: Clock;
@@ -50,6 +51,7 @@ export interface FakeContainer {
   loadedAt: number;
   /** Says that it is ready, takes requests and never answers them. */
   isDeaf: boolean;
+  rest: Rest;
   address: URL;
   exit: ReplicaExit | undefined;
   readonly lines: string[];
@@ -64,6 +66,7 @@ export class FakeWorld {
   gpus: readonly Gpu[];
   readonly serve: boolean;
   readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200, releaseMs: 0, logMs: 20, answerMs: 0 };
+  readonly sleep = new FakeSleep(this);
   readonly #hasMemory: boolean;
   /** What a replica that has ended leaves on a GPU, and until when. */
   readonly #dirty = new Map<string, { readonly until: number; readonly share: number }>();
@@ -139,7 +142,7 @@ export class FakeWorld {
 
   /** Brings a container into being; it counts as running at once and as loaded after its load time. */
   async run(spec: LaunchSpec): Promise<FakeContainer> {
-    this.#noteDoubleUse(spec);
+    this.noteDoubleUse(spec, "started");
     const id = `fake-${this.#nextId++}`;
     const loadSeconds = spec.env["AIM_SIM_LOAD_SECONDS"];
     const loadMs = loadSeconds === undefined ? this.pace.loadMs : Number(loadSeconds) * 1000;
@@ -149,6 +152,7 @@ export class FakeWorld {
       state: "running",
       startedAtWall: this.clock.wallNow(),
       loadedAt: this.clock.now() + loadMs,
+      rest: "awake",
       address: new URL(`http://${id}.invalid:8000`),
       isDeaf: false,
       exit: undefined,
@@ -237,7 +241,7 @@ export class FakeWorld {
   /** Of its memory, what is in use. */
   #usedShare(gpu: string): number {
     const ours = [...this.containers.values()].filter((one) => isAlive(one) && one.spec.gpus.includes(gpu));
-    const held = ours.reduce((sum, one) => sum + 0.9 * shareOf(one.spec), 0);
+    const held = ours.reduce((sum, one) => sum + this.sleep.memoryShare(one), 0);
     const left = this.#isDirty(gpu) ? 0.5 * (this.#dirty.get(gpu)?.share ?? 0) : 0;
     return Math.min(1, held + Math.max(left, this.strangers.get(gpu) ?? 0, held > 0 ? 0 : 0.001));
   }
@@ -246,11 +250,13 @@ export class FakeWorld {
     return this.#hasMemory && (this.#dirty.get(gpu)?.until ?? 0) > this.clock.now();
   }
 
-  #noteDoubleUse(spec: LaunchSpec): void {
+  /** Those that are awake on a GPU have no more than all of it, and who has it alone has nobody awake beside. */
+  noteDoubleUse(spec: LaunchSpec, what: "started" | "woken"): void {
     const dirty = spec.gpus.filter((gpu) => this.#isDirty(gpu));
     if (dirty.length > 0)
-      this.violations.push(`${spec.replica} was started on ${dirty.join(", ")}, still full of another`);
-    const others = [...this.containers.values()].filter((one) => isAlive(one) && one.ref.name !== spec.replica);
+      this.violations.push(`${spec.replica} was ${what} on ${dirty.join(", ")}, still full of another`);
+    const awake = [...this.containers.values()].filter((one) => isAlive(one) && one.rest !== "asleep");
+    const others = awake.filter((one) => one.ref.name !== spec.replica);
     for (const gpu of spec.gpus) {
       const holders = others.filter((one) => one.spec.gpus.includes(gpu));
       const shares = holders.reduce((sum, one) => sum + shareOf(one.spec), shareOf(spec));
@@ -281,7 +287,7 @@ export class FakeWorld {
 const SLACK = 1e-9;
 
 /** Of each of its GPUs. */
-function shareOf({ labels }: LaunchSpec): number {
+export function shareOf({ labels }: LaunchSpec): number {
   return Number(labels[LABELS.share] ?? 1);
 }
 

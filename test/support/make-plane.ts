@@ -121,9 +121,18 @@ export class Rig {
       metrics,
       logger,
       engines: {
-        awaitReady: (address, _readiness, signal) => loaded({ world, address, clock, life }, signal),
+        async awaitReady(address, _readiness, signal) {
+          await loaded({ world, address, clock, life }, signal);
+          askForToken(world, address);
+        },
+        async isAsleep(address, signal) {
+          await loaded({ world, address, clock, life }, signal);
+          return world.sleep.isAsleep(address);
+        },
+        fallAsleep: (address, level, signal) => world.sleep.fallAsleep(address, level, clock, signal),
+        wakeUp: (address, _level, signal) => world.sleep.wakeUp(address, clock, signal),
         answers: async (address) => world.isLoaded(address),
-        generates: async (address) => world.isLoaded(address),
+        generates: async (address) => world.isLoaded(address) && askForToken(world, address),
         loadOf: async () => undefined,
         parseProgress: (line) => (line.startsWith("loading") ? { phase: "weights", text: line } : undefined),
         diagnose,
@@ -180,6 +189,13 @@ function loaded(
   if (signal.aborted) onAbort();
   else look();
   return promise;
+}
+
+/** True: it comes. */
+function askForToken(world: FakeWorld, address: URL): boolean {
+  const container = world.at(address);
+  if (container !== undefined) world.sleep.noteRequest(container);
+  return container?.rest === "awake";
 }
 
 function lastWords(lines: readonly string[]): { code: string; advice: string } {

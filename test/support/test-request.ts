@@ -89,6 +89,7 @@ export class TestRequest {
     }
     if (this.#signal.aborted) return this.#onLeave();
     this.#container = container;
+    world.sleep.noteRequest(container);
     container.requests.add(this.#onLost);
     this.#signal.addEventListener("abort", this.#onLeave, { once: true });
     if (!container.isDeaf) this.#timer = clock.setTimer(this.#serveMs, () => this.#end("served", undefined));
