@@ -1,5 +1,5 @@
 // Numbers, times and states as people read them in a table.
-import { formatDuration } from "../lib/units.ts";
+import { formatDuration, formatRoughly } from "../lib/units.ts";
 
 export { formatSize } from "../lib/units.ts";
 
@@ -37,9 +37,7 @@ export function newsOf(state: string, reason: string): string {
 /** "about 40 s left"; empty where nobody knows, or where the reason says it already. */
 export function formatLeft(reason: string, etaSeconds: number | undefined): string {
   if (etaSeconds === undefined || etaSeconds <= 0 || / left\b/.test(reason)) return "";
-  // An estimate that is told to the second is believed to the second; only the last few may be counted.
-  const step = etaSeconds <= 10 ? 1 : etaSeconds < 60 ? 5 : etaSeconds < 600 ? 10 : 60;
-  return `about ${formatSeconds(Math.ceil(etaSeconds / step) * step * 1000)} left`;
+  return `about ${formatRoughly(etaSeconds * 1000)} left`;
 }
 
 /** Elapsed or remaining time without the milliseconds that nobody wants in a table. */

@@ -17,6 +17,7 @@ import { Launcher, type LauncherDeps } from "./launcher.ts";
 import { createOperations, type OperationSettings, type Operations } from "./operations.ts";
 import { plan } from "./planner.ts";
 import { FleetPool } from "./pool.ts";
+import { Prospects } from "./prospects.ts";
 import { Reaper } from "./reaper.ts";
 import type { Replica } from "./replica.ts";
 import { startReconciler, type ReconcilerDeps, type RunningReconciler } from "./reconciler.ts";
@@ -79,7 +80,8 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     onProblem: (problem, error) => logger.warn({ err: error }, problem),
   });
   const fleet = createFleet(deps, journal, estimates);
-  const status = new Status({ fleet, catalog, clock, estimates, defaultRuntime: settings.defaultRuntime });
+  const prospects = new Prospects({ fleet, estimates, clock });
+  const status = new Status({ fleet, catalog, clock, estimates, prospects, defaultRuntime: settings.defaultRuntime });
   const launcher = new Launcher({
     clock,
     fleet,
@@ -116,7 +118,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const keep = (replica: Replica) => settings.keepOnExit.has(replica.identity.runtime);
   return {
     fleet,
-    pool: new FleetPool(fleet, estimates),
+    pool: new FleetPool(fleet, prospects),
     status,
     surveyed: Promise.all([...reconcilers.values()].map((reconciler) => reconciler.surveyed)),
     ...createOperations({ fleet, catalog, status, drivers, clock, settings }),

@@ -47,6 +47,13 @@ export function formatDuration(ms: number): string {
   return minutes % 60 === 0 ? `${hours}h` : `${hours}h ${minutes % 60}m`;
 }
 
+/** "40 s", "4m 10s", "12m": an estimate that is told to the second is believed to the second; only the last few may be counted. */
+export function formatRoughly(ms: number): string {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  const step = seconds <= 10 ? 1 : seconds < 60 ? 5 : seconds < 600 ? 10 : 60;
+  return formatDuration(Math.ceil(seconds / step) * step * 1000);
+}
+
 /** "192 GiB", "1.5 GiB", "512 MiB" */
 export function formatSize(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(SIZE_NAMES.length - 1, Math.floor(Math.log2(bytes) / 10));

@@ -1,5 +1,5 @@
-// How long starts take, learned from the last ones of the same recipe, profile and image. A cache: losing it only costs
-// precision, so nothing waits for it and nothing fails because of it.
+// How long starts and wake-ups take, learned from the last ones of the same recipe, profile and image. A cache: losing it only
+// costs precision, so nothing waits for it and nothing fails because of it.
 import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
 import type { StartProgress } from "./phases.ts";
@@ -38,18 +38,35 @@ const LONGEST_MS = 7 * 24 * 3_600_000;
 const samples = z.array(z.number().min(0).max(LONGEST_MS)).max(KEPT);
 const fileSchema = z.object({
   version: z.literal(1),
-  starts: z.array(z.object({ key: z.string(), pullMs: samples, loadMs: samples })).max(MOST_ENTRIES),
+  starts: z
+    .array(
+      z.object({
+        key: z.string(),
+        model: z.string().default(""),
+        pullMs: samples,
+        loadMs: samples,
+        wakeMs: samples.default([]),
+      }),
+    )
+    .max(MOST_ENTRIES),
 });
 
-interface Seen {
+interface Times {
   readonly pullMs: readonly number[];
   readonly loadMs: readonly number[];
+  readonly wakeMs: readonly number[];
+}
+
+interface Seen extends Times {
+  readonly model: string;
 }
 
 export class Estimates {
   readonly #deps: EstimatesDeps;
   /** The one that was used longest ago stands first. */
   #seen = new Map<string, Seen>();
+  /** The key that was used last, by model and by recipe and profile. */
+  readonly #newest = new Map<string, string>();
   readonly #troubles = new Set<string>();
   #saving: Promise<void> | undefined;
   #isDirty = false;
@@ -66,23 +83,21 @@ export class Estimates {
     const { loadingSince } = progress;
     if (loadingSince === undefined) return;
     const now = this.#deps.clock.now();
-    const key = keyOf(replica);
-    const before = this.#seen.get(key) ?? { pullMs: [], loadMs: [] };
     const pulled = progress.times(now).find(({ phase }) => phase === "pulling");
-    this.#seen.delete(key);
-    this.#seen.set(key, {
-      pullMs: pulled === undefined ? before.pullMs : [...before.pullMs, pulled.ms].slice(-KEPT),
-      loadMs: [...before.loadMs, now - loadingSince].slice(-KEPT),
-    });
-    this.#bound();
-    this.#save();
+    this.#learn(replica, { loadMs: now - loadingSince, ...(pulled === undefined ? {} : { pullMs: pulled.ms }) });
+  }
+
+  /** A replica was woken: what that took is remembered. */
+  recordWake(replica: Replica): void {
+    if (replica.wakeMs !== undefined) this.#learn(replica, { wakeMs: replica.wakeMs });
   }
 
   outlook(replica: Replica): Outlook {
     const { progress } = replica;
     const seen = this.#seen.get(keyOf(replica));
-    if (!replica.isStarting || seen === undefined || seen.loadMs.length === 0) return { kind: "unknown" };
     const now = this.#deps.clock.now();
+    if (replica.state === "waking") return outlookOf(seen?.wakeMs ?? [], now - replica.stateSince);
+    if (!replica.isStarting || seen === undefined || seen.loadMs.length === 0) return { kind: "unknown" };
     if (progress.phase === "pulling") {
       const pullMs = pullLeftMs(progress, seen, now);
       return pullMs === undefined ? { kind: "unknown" } : { kind: "left", ms: pullMs + median(seen.loadMs) };
@@ -94,8 +109,22 @@ export class Estimates {
 
   /** How long the load of such a replica usually takes; undefined when none was seen yet. */
   usualLoadMs(replica: Replica): number | undefined {
-    const loadMs = this.#seen.get(keyOf(replica))?.loadMs ?? [];
-    return loadMs.length === 0 ? undefined : median(loadMs);
+    return usual(this.#seen.get(keyOf(replica))?.loadMs);
+  }
+
+  /** The same of one that does not run yet: as with the image that was started last. */
+  usualLoadOf(recipeId: string, profileId: string): number | undefined {
+    return usual(this.#newestOf(placeOf(recipeId, profileId))?.loadMs);
+  }
+
+  /** The same of whatever recipe of the model was started last. */
+  usualLoadOfModel(model: string): number | undefined {
+    return usual(this.#newestOf(model)?.loadMs);
+  }
+
+  /** How long it usually takes to wake such a replica; undefined when that was not seen yet. */
+  usualWakeMs(replica: Replica): number | undefined {
+    return usual(this.#seen.get(keyOf(replica))?.wakeMs);
   }
 
   /** Until it is ready; undefined when that cannot be told. */
@@ -115,19 +144,47 @@ export class Estimates {
       const stored = await this.#deps.store?.load();
       if (stored === undefined) return;
       const { starts } = fileSchema.parse(stored);
-      const known = starts.map(({ key, pullMs, loadMs }): [string, Seen] => [key, { pullMs, loadMs }]);
+      const known = starts.map(({ key, ...seen }): [string, Seen] => [key, seen]);
       // What was learned meanwhile is newer.
       this.#seen = new Map([...known.filter(([key]) => !this.#seen.has(key)), ...this.#seen]);
+      for (const [key, { model }] of this.#seen) this.#index(key, model);
       this.#bound();
     } catch (error) {
       this.#tell("what was learned of earlier starts cannot be read, and is learned anew", error);
     }
   }
 
+  #learn(replica: Replica, took: { readonly [Kind in keyof Times]?: number }): void {
+    const key = keyOf(replica);
+    const before = this.#seen.get(key);
+    const next = (kind: keyof Times): readonly number[] => {
+      const [earlier, ms] = [before?.[kind] ?? [], took[kind]];
+      return ms === undefined ? earlier : [...earlier, ms].slice(-KEPT);
+    };
+    this.#seen.delete(key);
+    const times = { pullMs: next("pullMs"), loadMs: next("loadMs"), wakeMs: next("wakeMs") };
+    this.#seen.set(key, { model: replica.model, ...times });
+    this.#index(key, replica.model);
+    this.#bound();
+    this.#save();
+  }
+
+  #index(key: string, model: string): void {
+    const [recipeId = "", profileId = ""] = key.split(" ");
+    this.#newest.set(placeOf(recipeId, profileId), key);
+    this.#newest.set(model, key);
+  }
+
+  /** Of a model, or of a `placeOf`. */
+  #newestOf(name: string): Seen | undefined {
+    return this.#seen.get(this.#newest.get(name) ?? "");
+  }
+
   #bound(): void {
     for (const key of this.#seen.keys()) {
       if (this.#seen.size <= MOST_ENTRIES) return;
       this.#seen.delete(key);
+      for (const [name, newest] of this.#newest) if (newest === key) this.#newest.delete(name);
     }
   }
 
@@ -160,7 +217,12 @@ export class Estimates {
 }
 
 function keyOf({ identity, image }: Replica): string {
-  return [identity.recipeId, identity.profileId, image ?? identity.runtime].join(" ");
+  return `${placeOf(identity.recipeId, identity.profileId)} ${image ?? identity.runtime}`;
+}
+
+/** Neither has a space in it, and a model has none either. */
+function placeOf(recipeId: string, profileId: string): string {
+  return `${recipeId} ${profileId}`;
 }
 
 /** By its speed so far; else by earlier pulls. */
@@ -173,6 +235,16 @@ function pullLeftMs({ pull, pullBegan }: StartProgress, { pullMs }: Seen, now: n
   }
   const usualMs = pullMs.length === 0 ? 0 : leftOf(pullMs, elapsedMs);
   return usualMs > 0 ? usualMs : undefined;
+}
+
+function outlookOf(earlierMs: readonly number[], elapsedMs: number): Outlook {
+  if (earlierMs.length === 0) return { kind: "unknown" };
+  const ms = leftOf(earlierMs, elapsedMs);
+  return ms > 0 ? { kind: "left", ms } : { kind: "overdue" };
+}
+
+function usual(earlierMs: readonly number[] = []): number | undefined {
+  return earlierMs.length === 0 ? undefined : median(earlierMs);
 }
 
 /** As long as usual; beyond that, as long as the longest; beyond that, 0. */

@@ -1,36 +1,26 @@
 // The fleet in words and plain data, for clients and operators. Reads, never changes.
 import type { Catalog } from "../../catalog/catalog.ts";
 import type { Recipe, RuntimeName } from "../../catalog/recipe.ts";
-import { select, type Selection } from "../../catalog/select.ts";
+import { select } from "../../catalog/select.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Estimates } from "../launcher/estimates.ts";
 import type { Fleet } from "../fleet.ts";
 import { measureGpu, overviewOf, type GpuOverview } from "./gpu-overview.ts";
+import { standingOf, type ModelStanding } from "./model-status.ts";
 import { offersOf } from "../planner/ledger.ts";
 import { toPullReport, type PullReport } from "./pull-report.ts";
+import type { Prospects } from "../prospects.ts";
 import type { Replica } from "../replica.ts";
-import { runtimeOf, type FleetSnapshot } from "../snapshot.ts";
 
-export type ModelState = "cold" | "starting" | "ready" | "failed" | "unavailable";
-
-export interface ModelStatus {
+export interface ModelStatus extends ModelStanding {
   readonly model: string;
   readonly aliases: readonly string[];
-  readonly status: ModelState;
-  /** For operators: may name paths and machines. */
-  readonly reason?: string;
-  /** For API clients. */
-  readonly publicReason?: string;
-  /** What the engine said last, when its last start failed; for operators. */
-  readonly lastLines?: readonly string[];
   readonly recipes: readonly string[];
   readonly replicas: number;
   readonly inFlight: number;
   readonly waiting: number;
 }
-
-type StateOfModel = Pick<ModelStatus, "status" | "reason" | "publicReason" | "lastLines">;
 
 export interface ReplicaStatus {
   readonly name: string;
@@ -44,7 +34,12 @@ export interface ReplicaStatus {
   readonly inFlight: number;
   readonly startedAt: string;
   readonly readyAt?: string;
+  readonly sleepsAt?: string;
   readonly idleUntil?: string;
+  readonly keepAliveSeconds?: number;
+  readonly pinned?: true;
+  readonly gpuShare?: number;
+  readonly sleepLevel?: 1 | 2;
   readonly backend?: string;
   readonly address?: string;
   /** While it starts, where earlier starts tell. */
@@ -73,6 +68,7 @@ export class Status {
   readonly #catalog: Catalog;
   readonly #clock: Clock;
   readonly #estimates: Estimates;
+  readonly #prospects: Prospects;
   readonly #defaultRuntime: RuntimeName;
 
   constructor(deps: {
@@ -80,18 +76,21 @@ export class Status {
     readonly catalog: Catalog;
     readonly clock: Clock;
     readonly estimates: Estimates;
+    readonly prospects: Prospects;
     readonly defaultRuntime: RuntimeName;
   }) {
     this.#fleet = deps.fleet;
     this.#catalog = deps.catalog;
     this.#clock = deps.clock;
     this.#estimates = deps.estimates;
+    this.#prospects = deps.prospects;
     this.#defaultRuntime = deps.defaultRuntime;
   }
 
   models(): readonly ModelStatus[] {
     const snapshot = this.#fleet.snapshot();
     const offers = offersOf(snapshot);
+    const deps = { fleet: this.#fleet, prospects: this.#prospects };
     return this.#catalog.models().map(({ model, aliases }) => {
       const replicas = this.#fleet.replicas.ofModel(model);
       const recipes = this.#catalog.recipesFor(model);
@@ -99,7 +98,7 @@ export class Status {
       return {
         model,
         aliases,
-        ...(this.#presentState(replicas) ?? this.#absentState(recipes, selection, snapshot)),
+        ...standingOf({ model, recipes, replicas, selection }, snapshot, deps),
         recipes: recipes.map((recipe) => recipe.id),
         replicas: replicas.length,
         inFlight: replicas.reduce((sum, replica) => sum + replica.inFlight, 0),
@@ -133,11 +132,11 @@ export class Status {
   }
 
   replica(replica: Replica): ReplicaStatus {
-    const { name, model, state, reason, inFlight, ref, address, readyAtWall } = replica;
-    const { recipeId, profileId, runtime, gpus, flags } = replica.identity;
+    const { name, model, state, reason, inFlight, ref, address, readyAtWall, recipe } = replica;
+    const { recipeId, profileId, runtime, gpus, flags, gpuFraction } = replica.identity;
+    const isAsleep = state === "dozing" || state === "sleeping" || state === "waking";
     const etaMs = this.#estimates.etaMs(replica);
     const pull = state === "pulling" ? replica.progress.pull : undefined;
-    const idleUntil = this.#idleUntil(replica);
     return {
       name,
       model,
@@ -150,7 +149,10 @@ export class Status {
       inFlight,
       startedAt: iso(replica.startedAtWall),
       ...(readyAtWall === undefined ? {} : { readyAt: iso(readyAtWall) }),
-      ...(idleUntil === undefined ? {} : { idleUntil }),
+      ...this.#idleTimes(replica),
+      ...(replica.pinned ? { pinned: true } : {}),
+      ...(gpuFraction === undefined ? {} : { gpuShare: gpuFraction }),
+      ...(isAsleep && recipe?.sleep !== undefined ? { sleepLevel: recipe.sleep.level } : {}),
       ...(ref === undefined ? {} : { backend: ref.id }),
       ...(address === undefined ? {} : { address: address.href }),
       ...(etaMs === undefined ? {} : { etaSeconds: Math.ceil(etaMs / 1000) }),
@@ -186,41 +188,40 @@ export class Status {
 
   /** Sets the gauges, which are only looked at when somebody asks for metrics. */
   measure(metrics: Metrics): void {
-    const { replicas, inFlight, waiting, gpus, gpuMemory, gpuQuarantined } = metrics;
-    for (const gauge of [replicas, inFlight, waiting, gpus, gpuMemory, gpuQuarantined]) gauge.reset();
+    const { replicas, inFlight, waiting, held, scaleTarget, gpus, gpuMemory, gpuQuarantined } = metrics;
+    for (const gauge of [replicas, inFlight, waiting, held, scaleTarget, gpus, gpuMemory, gpuQuarantined])
+      gauge.reset();
     for (const replica of this.#fleet.replicas.all()) {
       metrics.replicas.inc({ model: replica.model, state: replica.state });
       metrics.inFlight.inc({ model: replica.model }, replica.inFlight);
     }
-    for (const { model } of this.#catalog.models()) metrics.waiting.set({ model }, this.#fleet.demand.waiting(model));
+    for (const { model } of this.#catalog.models()) this.#measureDemand(model, metrics);
+    for (const [model, target] of this.#fleet.snapshot().scale) scaleTarget.set({ model }, target.replicas);
     for (const gpu of this.#fleet.machines.gpus()) measureGpu(gpu, metrics);
   }
 
-  #presentState(replicas: readonly Replica[]): StateOfModel | undefined {
-    if (replicas.some((replica) => replica.isServing)) return { status: "ready" };
-    const starting = replicas.find((replica) => replica.isStarting);
-    if (starting === undefined) return undefined;
-    return { status: "starting", reason: starting.reason, publicReason: starting.reason };
+  #measureDemand(model: string, { waiting, held }: Metrics): void {
+    const count = this.#fleet.demand.waiting(model);
+    waiting.set({ model }, count);
+    const hold = this.#fleet.demand.holdOf(model);
+    if (hold !== undefined && count > 0) held.set({ model, why: hold.why }, count);
   }
 
-  #absentState(recipes: readonly Recipe[], selection: Selection, snapshot: FleetSnapshot): StateOfModel {
-    const failure = recipes.flatMap((recipe) => this.#fleet.lastFailure(recipe.id) ?? [])[0];
-    if (failure !== undefined) {
-      const { message, advice, lastLines } = failure;
-      return { status: "failed", reason: `${message}: ${advice}`, publicReason: message, lastLines };
-    }
-    if (selection.kind === "selected") return { status: "cold" };
-    // Why a runtime is away names sockets and paths, which are nobody's business but the operator's.
-    const isAway = recipes.some((recipe) => runtimeOf(snapshot, recipe)?.unavailable !== undefined);
-    const publicReason = isAway ? "its runtime is not available" : selection.why;
-    return { status: "unavailable", reason: selection.why, publicReason };
-  }
-
-  #idleUntil(replica: Replica): string | undefined {
-    if (replica.state !== "ready" || replica.inFlight > 0) return undefined;
+  /** What becomes of it while nobody uses it; nothing of that is told of one that is used. */
+  #idleTimes(replica: Replica): Pick<ReplicaStatus, "sleepsAt" | "idleUntil" | "keepAliveSeconds"> {
+    const { state, recipe, idleSince, pinned } = replica;
     const keepAliveMs = this.#fleet.keepAliveMs(replica);
-    if (keepAliveMs === Infinity) return "forever";
-    return iso(this.#clock.wallNow() + replica.idleSince + keepAliveMs - this.#clock.now());
+    const kept = keepAliveMs === Infinity ? {} : { keepAliveSeconds: keepAliveMs / 1000 };
+    const isResting = state === "dozing" || state === "sleeping";
+    if ((state !== "ready" && !isResting) || replica.inFlight > 0) return kept;
+    if (pinned) return { ...kept, idleUntil: "forever" };
+    const at = (ms: number) => iso(this.#clock.wallNow() + ms - this.#clock.now());
+    const sleepMs = isResting ? undefined : recipe?.sleep?.afterMs;
+    return {
+      ...kept,
+      ...(sleepMs === undefined || sleepMs >= keepAliveMs ? {} : { sleepsAt: at(idleSince + sleepMs) }),
+      idleUntil: keepAliveMs === Infinity ? "forever" : at(idleSince + keepAliveMs),
+    };
   }
 }
 

@@ -123,6 +123,75 @@ describe("estimates", () => {
   });
 });
 
+describe("estimates of what does not run yet", () => {
+  it("are those of the image that was started last", async () => {
+    const clock = new FakeClock();
+    const estimates = new Estimates({ clock });
+    expect(estimates.usualLoadOf("a", "1_gpu")).toBeUndefined();
+    await start(clock, estimates, { loadMs: 40 * SECOND });
+    await start(clock, estimates, { loadMs: 90 * SECOND }, "b");
+    const newer = makeReplica(clock, "a", "vllm:2");
+    newer.progress.onRunning(clock.now());
+    await clock.advance(60 * SECOND);
+    estimates.record(newer);
+    expect(estimates.usualLoadOf("a", "1_gpu")).toBe(60 * SECOND);
+    expect(estimates.usualLoadOf("a", "2_gpu")).toBeUndefined();
+    expect(estimates.usualLoadOfModel("a")).toBe(60 * SECOND);
+    expect(estimates.usualLoadOfModel("b")).toBe(90 * SECOND);
+    expect(estimates.usualLoadOfModel("c")).toBeUndefined();
+  });
+
+  it("outlive the gateway, and are forgotten with what they came from", async () => {
+    const clock = new FakeClock({ turns: 1 });
+    const store = new Memory();
+    const before = new Estimates({ clock, store });
+    await start(clock, before, { loadMs: 40 * SECOND });
+    await before.close();
+    const after = new Estimates({ clock, store });
+    await after.close();
+    expect(after.usualLoadOf("a", "1_gpu")).toBe(40 * SECOND);
+    expect(after.usualLoadOfModel("a")).toBe(40 * SECOND);
+    for (let count = 0; count < 500; count++) await start(clock, after, { loadMs: SECOND }, `r${count}`);
+    expect(after.usualLoadOf("a", "1_gpu")).toBeUndefined();
+    expect(after.usualLoadOfModel("a")).toBeUndefined();
+  });
+});
+
+describe("estimates of a wake-up", () => {
+  const asleep = (clock: FakeClock) => {
+    const replica = makeReplica(clock);
+    for (const state of ["starting", "loading", "ready", "dozing", "sleeping", "waking"] as const)
+      replica.transition(state, state, clock.now());
+    return replica;
+  };
+
+  it("are the median of the last ones, run down while it wakes up, and leave those of loads alone", async () => {
+    const clock = new FakeClock();
+    const estimates = new Estimates({ clock });
+    await start(clock, estimates, { loadMs: 40 * SECOND });
+    for (const seconds of [2, 3, 10]) {
+      const replica = asleep(clock);
+      replica.wakeMs = seconds * SECOND;
+      estimates.recordWake(replica);
+    }
+    const replica = asleep(clock);
+    expect(estimates.usualWakeMs(replica)).toBe(3 * SECOND);
+    await clock.advance(SECOND);
+    expect(estimates.etaMs(replica)).toBe(2 * SECOND);
+    await clock.advance(10 * SECOND);
+    expect(estimates.outlook(replica)).toEqual({ kind: "overdue" });
+    expect(estimates.usualLoadMs(replica)).toBe(40 * SECOND);
+  });
+
+  it("are unknown before the first", () => {
+    const clock = new FakeClock();
+    const estimates = new Estimates({ clock });
+    estimates.recordWake(asleep(clock));
+    expect(estimates.outlook(asleep(clock))).toEqual({ kind: "unknown" });
+    expect(estimates.usualWakeMs(asleep(clock))).toBeUndefined();
+  });
+});
+
 describe("estimates on disk", () => {
   it("outlive the gateway", async () => {
     const clock = new FakeClock();
