@@ -1,31 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { GpuBlock } from "../../src/control/fleet/gpus.ts";
 import { plan } from "../../src/control/planner.ts";
-import type { Action } from "../../src/control/planner/actions.ts";
 import type { Demand, ReplicaSnapshot } from "../../src/control/snapshot.ts";
 import { GPUS, ids, NOW, order, replica, requests, snapshot } from "../support/make-snapshot.ts";
 import { makeGpus, makeProfile, makeRecipe } from "../support/make.ts";
-
-/** "start a on 4", "stop a-1 (evicted)", "refuse b" */
-function read(action: Action): string {
-  switch (action.kind) {
-    case "start":
-      return `start ${action.recipe.id} on ${action.gpus.length}`;
-    case "stop":
-      return `stop ${action.replica} (${action.cause})`;
-    case "sleep":
-    case "wake":
-      return `${action.kind} ${action.replica}`;
-    case "settle":
-      return `settle with ${action.replica}`;
-    case "refuse":
-      return `refuse ${action.demand.request.model}: ${action.error.code}`;
-  }
-}
-
-function decide(state: Parameters<typeof snapshot>[0]): readonly string[] {
-  return plan(snapshot(state), NOW).actions.map(read);
-}
+import { decide, inWords } from "../support/plan-words.ts";
 
 describe("requests for a model", () => {
   it("start one replica on free GPUs, with a reason", () => {
@@ -100,7 +79,7 @@ describe("making room", () => {
 
   it("stops the least recently used idle replica, and holds the demand", () => {
     const { actions, holds } = plan(snapshot({ demands: [requests("c")], replicas: [a, b] }), NOW);
-    expect(actions.map(read)).toEqual(["stop a-1 (evicted)"]);
+    expect(actions.map(inWords)).toEqual(["stop a-1 (evicted)"]);
     expect(holds.get("requests:c")?.text).toContain("a-1");
   });
 
@@ -123,7 +102,7 @@ describe("making room", () => {
     ];
     const demands = [requests("whale", { since: NOW - 100_000 }), requests("c")];
     const { actions } = plan(snapshot({ recipes, demands, replicas: [stuck] }), NOW);
-    expect(actions.map(read)).toEqual(["refuse whale: no_capacity", "start c on 4"]);
+    expect(actions.map(inWords)).toEqual(["refuse whale: no_capacity", "start c on 4"]);
     expect(actions[0]?.reason).toMatch(/too many are kept by a-1/);
   });
 
@@ -137,7 +116,7 @@ describe("making room", () => {
   it("counts on what is stopped for other reasons in the same plan", () => {
     const due = { ...b, idleSince: NOW - 60_000 };
     const { actions } = plan(snapshot({ demands: [requests("c")], replicas: [a, due] }), NOW);
-    expect(actions.map(read)).toEqual(["stop b-1 (idle)"]);
+    expect(actions.map(inWords)).toEqual(["stop b-1 (idle)"]);
   });
 
   it("stops no more than what is missing besides what comes back anyway", () => {

@@ -48,12 +48,12 @@ function isAsUrgent(other: Demand, demand: Demand): boolean {
 }
 
 function seekRoom(survey: Survey, need: Need, demand: Demand, occupancy: Occupancy): Room {
-  const { now, policy } = occupancy;
+  const { now } = occupancy;
   const missing = need.count - survey.free.length - survey.coming.length;
   const groups = whoHasToGo(survey, need, occupancy);
   const [kept, open] = split(groups, ({ occupants }) => occupants.some((one) => occupancy.isKept(one)));
   if (survey.seats.length - gainOf(kept) < need.count) return { kind: "kept", names: namesOf(kept) };
-  const when = new Map(open.map((group) => [group, latest(group, demand, policy)]));
+  const when = new Map(open.map((group) => [group, latest(group, demand, occupancy)]));
   const ripe = open.filter((group) => (when.get(group) ?? Infinity) <= now);
   const quiet = ripe.filter(({ occupants }) => !occupants.some(isBusy));
   const cost = (replica: ReplicaSnapshot) => occupancy.costOf(replica);
@@ -69,7 +69,9 @@ function isBusy(replica: ReplicaSnapshot): boolean {
 }
 
 /** When the last of them has to go. */
-function latest({ occupants }: Group, demand: Demand, policy: SchedulingPolicy): number {
+function latest({ occupants }: Group, demand: Demand, { ledger, policy }: Occupancy): number {
+  // What is freed beside an engine that is just measuring its memory would confuse it.
+  if (occupants.some((replica) => ledger.isBesideLoad(replica))) return Infinity;
   return Math.max(...occupants.map((replica) => yieldsAt(replica, demand, policy)));
 }
 

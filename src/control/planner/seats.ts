@@ -53,7 +53,7 @@ export class Seat {
   /** Whether the need can be met on it now. */
   fits(need: Need): boolean {
     if (this.block !== undefined || this.isClaimed) return false;
-    if (this.holders.length === 0) return this.taken === 0 || this.#isEnough(need, this.taken, 0);
+    if (this.holders.length === 0 && this.taken === 0) return true;
     return this.#isEnoughFor(need, () => true);
   }
 
