@@ -20,15 +20,14 @@ export interface Mix {
   readonly about: string;
   /** Share of a GPU per replica; 1: each GPU has one, and the other replicas have none. */
   readonly fraction: number;
+  /** Over which those who wait have come: at its end the first of them have been patient, or not yet. */
+  readonly arrivalMs: number;
   /** What becomes of the nth replica. */
   stateOf(index: number): "busy" | "idle" | "loading" | "sleeping";
 }
 
-/** Longer than anything that is measured. */
-const LOAD_FOR_EVER_S = 100_000;
 const RESIDUAL_SHARE = 0.05;
-/** Over which the waiters arrive: some have been patient, others have just come. */
-const ARRIVAL_MS = 600_000;
+const SETTLE_MS = 5_000;
 const CLIENTS = 20;
 const UNBOUNDED = { maxPerModel: Infinity, maxTotal: Infinity, maxBytes: Infinity };
 
@@ -36,27 +35,33 @@ const UNBOUNDED = { maxPerModel: Infinity, maxTotal: Infinity, maxBytes: Infinit
 export async function crowd(size: Size, mix: Mix): Promise<{ readonly rig: Rig; readonly leave: () => Promise<void> }> {
   const clock = new FakeClock({ turns: 1 });
   const [running, wanted] = recipesOf(size, mix);
+  let isLoadingForEver = false;
   const rig = new Rig({
     recipes: [...running, ...wanted],
     gpus: makeGpus(size.gpus),
     clock,
-    settings: { waiters: UNBOUNDED },
+    settings: { waiters: UNBOUNDED, keepAliveMs: Infinity },
+    engines: { awaitReady: () => (isLoadingForEver ? new Promise(() => {}) : Promise.resolve()) },
     plan: () => ({ actions: [], holds: new Map(), wakeAt: undefined }),
   });
-  Object.assign(rig.world.pace, { logMs: ARRIVAL_MS });
-  await clock.advance(1_000);
-  const replicas = Array.from({ length: size.replicas }, (_, index) => begin(rig, size, { mix, index, running }));
-  await clock.advance(60_000);
+  rig.world.pace.logMs = Infinity;
+  await clock.advance(SETTLE_MS);
+  const [loading, others] = split(size.replicas, (index) => mix.stateOf(index) === "loading");
+  const replicas = others.map((index) => ({ index, replica: begin(rig, size, { mix, index, running }) }));
+  await clock.advance(SETTLE_MS);
+  isLoadingForEver = true;
+  for (const index of loading) begin(rig, size, { mix, index, running });
+  await clock.advance(SETTLE_MS);
   const leaving = new AbortController();
-  for (const [index, replica] of replicas.entries()) settle(rig, replica, mix.stateOf(index), leaving.signal);
-  await arrive(rig, { size, wanted, signal: leaving.signal });
+  for (const { index, replica } of replicas) settle(rig, replica, mix.stateOf(index), leaving.signal);
+  await arrive(rig, { size, wanted, arrivalMs: mix.arrivalMs, signal: leaving.signal });
   return {
     rig,
     leave: async () => {
       leaving.abort();
       rig.boot();
       void rig.plane.stop();
-      await clock.advance(60_000);
+      await clock.advance(SETTLE_MS);
     },
   };
 }
@@ -80,10 +85,9 @@ function begin(
   const recipe = running[index % running.length];
   const [profile] = recipe?.profiles ?? [];
   if (recipe === undefined || profile === undefined) throw new Error("no model runs");
-  const env = mix.stateOf(index) === "loading" ? { AIM_SIM_LOAD_SECONDS: String(LOAD_FOR_EVER_S) } : {};
   const gpu = rig.world.gpus[index % gpus];
   const isPlaced = gpu !== undefined && (mix.fraction < 1 || index < gpus);
-  const start = { recipe, profile: { ...profile, env }, runtime: "docker", gpus: isPlaced ? [gpu.id] : [] } as const;
+  const start = { recipe, profile, runtime: "docker", gpus: isPlaced ? [gpu.id] : [] } as const;
   return rig.plane.fleet.begin(start, "to be measured");
 }
 
@@ -98,7 +102,17 @@ function settle(rig: Rig, replica: Replica, state: ReturnType<Mix["stateOf"]>, s
 /** One after the other, over the models that nobody serves. */
 async function arrive(
   rig: Rig,
-  { size, wanted, signal }: { readonly size: Size; readonly wanted: readonly Recipe[]; readonly signal: AbortSignal },
+  {
+    size,
+    wanted,
+    arrivalMs,
+    signal,
+  }: {
+    readonly size: Size;
+    readonly wanted: readonly Recipe[];
+    readonly arrivalMs: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
   const rounds = Math.ceil(size.waiters / wanted.length);
   for (let round = 0; round < rounds; round++) {
@@ -107,6 +121,11 @@ async function arrive(
       // It ends with the measurement.
       Promise.resolve(waiting).catch(() => undefined);
     }
-    await rig.clock.advance(ARRIVAL_MS / rounds);
+    await rig.clock.advance(arrivalMs / rounds);
   }
+}
+
+function split(count: number, belongs: (index: number) => boolean): readonly [yes: number[], no: number[]] {
+  const all = Array.from({ length: count }, (_, index) => index);
+  return [all.filter(belongs), all.filter((index) => !belongs(index))];
 }

@@ -8,24 +8,48 @@ import { crowd, type Mix, type Size } from "./crowd.ts";
 /** The size that the bound is about. */
 const FULL: Size = { gpus: 64, models: 200, replicas: 500, waiters: 2_000 };
 const SCALES = [0.25, 0.5, 1, 2];
-const WARM_UP = 60;
-const RUNS = 200;
+const WARM_UP = 40;
+const RUNS = 100;
 /** What takes longer is measured fewer times. */
 const MOST_MS = 2_000;
 
+const JUST_COME_MS = 30_000;
+const PATIENT_MS = 600_000;
+
 const MIXES: readonly Mix[] = [
-  { name: "busy", about: "everything is in use", fraction: 1, stateOf: () => "busy" },
-  { name: "idle", about: "everything may go", fraction: 1, stateOf: () => "idle" },
+  {
+    name: "busy",
+    about: "everything is in use, and nobody has waited for long",
+    fraction: 1,
+    arrivalMs: JUST_COME_MS,
+    stateOf: () => "busy",
+  },
+  {
+    name: "giving way",
+    about: "everything is in use, and all of it has to give way at once",
+    fraction: 1,
+    arrivalMs: PATIENT_MS,
+    stateOf: () => "busy",
+  },
+  {
+    name: "idle",
+    about: "nothing is in use, and all of it may be evicted",
+    fraction: 1,
+    arrivalMs: PATIENT_MS,
+    stateOf: () => "idle",
+  },
   {
     name: "starting",
-    about: "half of it loads",
+    about: "half of it loads, half of it is in use",
     fraction: 1,
+    arrivalMs: JUST_COME_MS,
     stateOf: (index) => (index % 2 === 0 ? "loading" : "busy"),
   },
   {
     name: "shared",
-    about: "eight to a card, of which some sleep and some idle",
+    about: "eight to a card: in use, idle, asleep",
     fraction: 1 / 8,
+    arrivalMs: PATIENT_MS,
     stateOf: (index) => (["busy", "idle", "sleeping"] as const)[index % 3] ?? "busy",
   },
 ];
