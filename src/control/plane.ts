@@ -8,6 +8,7 @@ import type { RuntimeDriver } from "../runtime/driver.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { Autoscaler, startAutoscaler } from "./autoscale.ts";
 import { Controller, type ControllerDeps } from "./controller.ts";
 import { Estimates, type EstimateStore } from "./launcher/estimates.ts";
 import { Fleet } from "./fleet.ts";
@@ -20,8 +21,8 @@ import { FleetPool } from "./pool.ts";
 import { Prospects } from "./prospects.ts";
 import { Reaper } from "./reaper.ts";
 import type { Replica } from "./replica.ts";
-import { startReconciler, type ReconcilerDeps, type RunningReconciler } from "./reconciler.ts";
 import { Sleeper, type SleeperDeps } from "./sleeper.ts";
+import { startReconciler, type ReconcilerDeps, type RunningReconciler } from "./reconciler.ts";
 import { Status } from "./operations/status.ts";
 import { startWatchdog, type WatchdogDeps } from "./watchdog.ts";
 
@@ -79,10 +80,19 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     store: deps.estimateStore,
     onProblem: (problem, error) => logger.warn({ err: error }, problem),
   });
-  const fleet = createFleet(deps, journal, estimates);
+  const autoscaler = new Autoscaler(clock, settings.scaling);
+  const fleet = createFleet(deps, { journal, estimates, autoscaler });
   const prospects = new Prospects({ fleet, estimates, clock });
   const status = new Status({ fleet, catalog, clock, estimates, prospects, defaultRuntime: settings.defaultRuntime });
-  const launcher = new Launcher({
+  const sleeper: Sleeper = new Sleeper({
+    clock,
+    fleet,
+    drivers,
+    ...engines,
+    onWoken: (replica) => estimates.recordWake(replica),
+    onFailed: (replica, end) => launcher.spoilt(replica, end),
+  });
+  const launcher: Launcher = new Launcher({
     clock,
     fleet,
     journal,
@@ -91,6 +101,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     estimates,
     defaults: settings.launch,
     ...engines,
+    napOf: (replica, signal) => sleeper.napOf(replica, signal),
   });
   const reaper = new Reaper({ clock, fleet, drivers, logger, stopGraceMs });
   const controller = new Controller({
@@ -105,11 +116,11 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   });
   const reconcilers = startReconcilers(deps, { fleet, journal, controller });
   controller.supervise(reconcilers);
+  const scaling = startAutoscaler(autoscaler, fleet, { clock, logger });
   const watchdog = startWatchdog({
     clock,
     fleet,
     logger,
-    napOf: (replica, signal) => sleeper.napOf(replica, signal),
     limitMs: settings.progressMs,
     loadOf: (address, signal) => engines.loadOf(address, signal),
     generates: (address, model, signal) => engines.generates(address, model, signal),
@@ -126,6 +137,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
       runAll([
         () => launcher.close(),
         () => watchdog.stop(),
+        () => scaling.stop(),
         () => controller.stop({ keep, graceMs: stopGraceMs + KILL_MS }),
         () => estimates.close(),
         () => tellOfKept(fleet.replicas.all(), logger),
@@ -134,13 +146,18 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   };
 }
 
+interface FleetTools {
+  readonly journal: Journal;
+  readonly estimates: Estimates;
+  readonly autoscaler: Autoscaler;
+}
+
 function createFleet(
   { clock, catalog, settings, drivers }: ControlPlaneDeps,
-  journal: Journal,
-  estimates: Estimates,
+  { journal, estimates, autoscaler }: FleetTools,
 ): Fleet {
   const usualLoadMs = (replica: Replica) => estimates.usualLoadMs(replica);
-  const fleet = new Fleet({ clock, recipes: catalog, journal, settings, usualLoadMs, scale: () => new Map() });
+  const fleet = new Fleet({ clock, recipes: catalog, journal, settings, usualLoadMs, scale: () => autoscaler.targets });
   for (const { name, placement } of drivers.values()) {
     fleet.machines.set(name, { known: false, placement, gpus: [] });
   }

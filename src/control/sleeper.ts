@@ -23,6 +23,8 @@ export interface SleeperDeps {
   wakeUp(address: URL, level: 1 | 2, signal: AbortSignal): Promise<void>;
   /** Whether its engine generates; resolves within half a minute, and rejects when the signal aborts. */
   generates(address: URL, model: string, signal: AbortSignal): Promise<boolean>;
+  /** It serves again. */
+  onWoken(replica: Replica): void;
   /** Brings about the end of one that could not be put to sleep or woken. */
   onFailed(replica: Replica, end: End): Promise<void>;
 }
@@ -66,7 +68,9 @@ export class Sleeper {
       await wakeUp(address, sleepLevel, signal);
       if (!(await generates(address, model, signal)))
         throw new AimError("runtime_failed", "its engine says that it is awake, and generates nothing");
-      if (replica.state === "waking") fleet.ready(replica);
+      if (replica.state !== "waking") return;
+      fleet.ready(replica);
+      this.#deps.onWoken(replica);
     } catch (error) {
       await this.#fail(replica, { kind: "unwakeable", error: asError(error) }, signal);
     }
