@@ -9,6 +9,7 @@ import {
 } from "../../src/control/plane.ts";
 import type { EstimateStore } from "../../src/control/launcher/estimates.ts";
 import type { Clock, Timer } from "../../src/lib/clock.ts";
+import { orAborted } from "../../src/lib/or-aborted.ts";
 import { EventLog } from "../../src/telemetry/events.ts";
 import { silentLogger, type Logger } from "../../src/telemetry/logger.ts";
 import { createMetrics, type Metrics } from "../../src/telemetry/metrics.ts";
@@ -123,6 +124,8 @@ export class Rig {
       engines: {
         async awaitReady(address, _readiness, signal) {
           await loaded({ world, address, clock, life }, signal);
+          // What is sent to one that is just falling asleep hangs; nobody could have known.
+          if (world.at(address)?.rest === "dozing") await orAborted(new Promise<never>(() => {}), signal);
           askForToken(world, address);
         },
         async isAsleep(address, signal) {

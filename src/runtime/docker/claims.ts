@@ -22,6 +22,8 @@ export interface Claim {
   readonly id: string;
   readonly installation: string;
   readonly gpus: readonly string[];
+  /** Replicas of the same installation that may have the GPUs at the same time. */
+  readonly beside: readonly string[];
 }
 
 /** What the other containers mean for a claim. */
@@ -46,10 +48,10 @@ export class Claims {
   }
 
   /** Resolves when nobody else has the GPUs; rejects with who does, and then the container must be removed. */
-  async settle(id: string, gpus: readonly string[], signal: AbortSignal): Promise<void> {
+  async settle({ id, gpus, beside }: Omit<Claim, "installation">, signal: AbortSignal): Promise<void> {
     if (gpus.length === 0) return;
     const { clock, containers, installation } = this.#options;
-    const claim = { id, installation, gpus };
+    const claim = { id, installation, gpus, beside };
     const giveUpAt = clock.now() + LONGEST_WAIT_MS;
     for (;;) {
       const verdict = judge(claim, await this.#others(NOT_ENDED, signal), clock.wallNow());
@@ -79,16 +81,21 @@ export class Claims {
 
 /** Pure. `now` is the time of day, in ms since the Unix epoch. */
 export function judge(claim: Claim, others: readonly Listed[], now: number): Verdict {
-  const rivals = others.filter((one) => one.id !== claim.id && shared(claim, one).length > 0);
+  const rivals = others.filter((one) => one.id !== claim.id && shared(claim, one).length > 0 && !isMeant(claim, one));
   const running = rivals.find(({ state }) => state !== "created");
   if (running !== undefined) return { kind: "taken", by: running };
-  // One installation has one gateway, which starts nothing on a GPU twice at once.
+  // One installation has one gateway, which starts nothing on a GPU twice at once but what is meant to share it.
   const remains = rivals.find(({ labels }) => labels[LABELS.installation] === claim.installation);
   if (remains !== undefined) return { kind: "remains", by: remains };
   const created = rivals.filter((one) => isMeantToRun(one, now)).sort((a, b) => (a.id < b.id ? -1 : 1));
   const [first] = created;
   if (first === undefined) return { kind: "clear" };
   return { kind: first.id < claim.id ? "taken" : "contested", by: first };
+}
+
+/** Its gateway placed the one beside the other: they share the GPU, or the other one sleeps. */
+function isMeant({ installation, beside }: Claim, { labels }: Listed): boolean {
+  return labels[LABELS.installation] === installation && beside.includes(labels[LABELS.replica] ?? "");
 }
 
 function gpusOf({ labels }: Listed): string[] {

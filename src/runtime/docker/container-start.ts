@@ -24,6 +24,8 @@ export interface NewContainer {
   readonly name: string;
   readonly body: ContainerCreateOptions;
   readonly gpus: readonly string[];
+  /** Replicas that may have those at the same time. */
+  readonly beside: readonly string[];
 }
 
 type Observe = (phase: StartPhase) => void;
@@ -62,7 +64,7 @@ export class ContainerStarter {
     try {
       await this.#requireProgram(made.id, wanted, signal);
       // Last, so that no time passes between the look and the start.
-      await this.#claims.settle(made.id, wanted.gpus, signal);
+      await this.#claims.settle({ id: made.id, gpus: wanted.gpus, beside: wanted.beside }, signal);
       await this.#containers.start(made.id, signal);
       const started = await this.#containers.inspect(made.id, signal);
       if (started === undefined)

@@ -65,8 +65,9 @@ export class ReplicaStarter {
 
   #run(spec: LaunchSpec, found: Findings, observe: Observe, signal: AbortSignal): Promise<BackendRef> {
     const { context } = this.#deps;
-    const name = `${context.installation}-${spec.replica}`;
-    return this.#container.start({ name, body: createBody(spec, context, found), gpus: spec.gpus }, observe, signal);
+    const { replica, gpus, beside = [] } = spec;
+    const name = `${context.installation}-${replica}`;
+    return this.#container.start({ name, body: createBody(spec, context, found), gpus, beside }, observe, signal);
   }
 
   /** A replica there listens on the host's loopback, which has to be the gateway's, too. */

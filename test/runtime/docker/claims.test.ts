@@ -1,4 +1,5 @@
-// Two gateways that know nothing of each other on one engine: no GPU is ever in two containers.
+// Two gateways that know nothing of each other on one engine: no GPU is ever in containers of both, nor in two of one that it
+// did not mean to share it.
 import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import type { Container } from "dockerode";
@@ -18,14 +19,20 @@ import { makeDeviceNodes, makeGpuTree, type GpuTree } from "../../support/gpu-tr
 import { until } from "../../support/until.ts";
 
 const NOW = 1_800_000_000_000;
-const CLAIM: Claim = { id: "5555", installation: "here", gpus: ["a", "b"] };
+const CLAIM: Claim = { id: "5555", installation: "here", gpus: ["a", "b"], beside: ["friend-1"] };
 
-function other(overrides: Partial<Listed> & { readonly gpus?: string; readonly installation?: string } = {}): Listed {
-  const { gpus = "b,c", installation = "there", ...rest } = overrides;
+function other(
+  overrides: Partial<Listed> & {
+    readonly gpus?: string;
+    readonly installation?: string;
+    readonly replica?: string;
+  } = {},
+): Listed {
+  const { gpus = "b,c", installation = "there", replica = "model-1", ...rest } = overrides;
   return {
     id: "7777",
     name: "there-model-1",
-    labels: { [LABELS.gpus]: gpus, [LABELS.installation]: installation },
+    labels: { [LABELS.gpus]: gpus, [LABELS.installation]: installation, [LABELS.replica]: replica },
     state: "running",
     createdAt: NOW - 1_000,
     ...rest,
@@ -55,6 +62,18 @@ describe("judge", () => {
     [
       "a running one, and one that was made by ours",
       [other(), other({ state: "created", installation: "here" })],
+      "taken",
+    ],
+    ["a running one of ours that it may be beside", [other({ installation: "here", replica: "friend-1" })], "clear"],
+    [
+      "one that was made by ours and that it may be beside",
+      [other({ state: "created", installation: "here", replica: "friend-1" })],
+      "clear",
+    ],
+    ["a running one of another installation with that name", [other({ replica: "friend-1" })], "taken"],
+    [
+      "one that it may be beside, and one that it may not",
+      [other({ installation: "here", replica: "friend-1" }), other({ id: "9999", installation: "here" })],
       "taken",
     ],
     ["one that was made long ago", [other({ state: "created", id: "3333", createdAt: NOW - 300_000 })], "clear"],
@@ -132,6 +151,7 @@ describeWithDocker("two gateways on one engine", () => {
       Entrypoint: ["vllm", "serve", "test/model"],
       Labels: {
         [LABELS.installation]: installation,
+        [LABELS.replica]: "model-1",
         [LABELS.gpus]: gpus,
         [DOCKER_LABELS.gpuHost]: tree.devRoot,
       },
@@ -170,6 +190,27 @@ describeWithDocker("two gateways on one engine", () => {
   it("refuses a GPU that another replica of its own has", async () => {
     await start(here, [A]);
     await refusalOf(start(here, [A, B]));
+  });
+
+  it("starts a replica beside another of its own that may have the GPU at the same time, and beside no other", async () => {
+    const asleep = specFor([A]);
+    const held = await here.start(asleep, () => {}, never);
+    const beside = await here.start({ ...specFor([A, B]), beside: [asleep.replica] }, () => {}, never);
+    expect((await containers()).map(({ Id }) => Id).sort()).toEqual([held.id, beside.id].sort());
+    const error = await refusalOf(here.start({ ...specFor([B, C]), beside: [asleep.replica] }, () => {}, never));
+    expect(error.data["gpus"]).toEqual([B]);
+    expect((await there.inventory(never)).map((gpu) => gpu.foreign !== undefined)).toEqual([true, true, false]);
+  });
+
+  it("leaves the container alone that is being made for a replica it may be beside", async () => {
+    const made = await strange(A, { installation: `${rig.installation}-a` });
+    const { Config } = await made.inspect();
+    const started = await here.start(
+      { ...specFor([A]), beside: [Config.Labels[LABELS.replica] ?? ""] },
+      () => {},
+      never,
+    );
+    expect((await containers()).map(({ Id }) => Id).sort()).toEqual([started.id, made.id].sort());
   });
 
   it("removes what a killed gateway of its own installation had made, which Docker may be about to start", async () => {
