@@ -8,7 +8,7 @@ import type { Hold } from "../planner/why.ts";
 import { Waiters, type Crowd, type WaiterLimits } from "./waiters.ts";
 
 /** The book for those who may only look. */
-export type DemandView = Pick<DemandBook, "holdOf" | "isEmpty" | "waiting">;
+export type DemandView = Pick<DemandBook, "holdOf" | "isEmpty" | "waiting" | "waitingSince">;
 
 export class DemandBook {
   readonly waiters: Waiters<ReplicaLease>;
@@ -34,6 +34,11 @@ export class DemandBook {
   /** How many requests wait for the model. */
   waiting(model: string): number {
     return this.waiters.count(model);
+  }
+
+  /** Since when the one waits for the model who has waited longest; undefined when nobody does. */
+  waitingSince(model: string): number | undefined {
+    return this.waiters.oldest(model);
   }
 
   hold(holds: ReadonlyMap<string, Hold>): void {

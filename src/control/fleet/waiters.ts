@@ -127,6 +127,11 @@ export class Waiters<T> {
     return this.#queues.get(model)?.order.size ?? 0;
   }
 
+  /** Since when the one waits who has waited longest; undefined when nobody does. */
+  oldest(model: string): number | undefined {
+    return this.#queues.get(model)?.order.oldest?.since;
+  }
+
   /** Whether a replica may be started or woken for somebody who waits for the model. */
   mayStart(model: string): boolean {
     return this.#queues.get(model)?.order.mayStart ?? false;
