@@ -64,7 +64,8 @@ export class Fleet {
       demand: this.#demand,
       keepAliveMaxMs: deps.settings.keepAliveMaxMs,
       onChange: () => this.#hooks.onChange(),
-      onIdle: (replica) => this.#hooks.onIdle(replica.idleSince + this.keepAliveMs(replica)),
+      onIdle: (replica) =>
+        this.#hooks.onIdle(replica.idleSince + Math.min(this.keepAliveMs(replica), replica.sleepAfterMs)),
       onUnreachable: (replica, why) => this.#suspect(replica, why),
     });
   }

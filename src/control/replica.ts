@@ -229,6 +229,11 @@ export class Replica {
     if (hostBytes !== undefined) this.asleepHostBytes = hostBytes;
   }
 
+  /** Idle time before it is put to sleep; Infinity: it is not. */
+  get sleepAfterMs(): number {
+    return this.recipe?.sleep?.afterMs ?? Infinity;
+  }
+
   /** Resolves when nothing of it is left. */
   get whenGone(): Promise<void> {
     return this.#gone.promise;

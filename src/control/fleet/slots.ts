@@ -60,9 +60,13 @@ export class Slots {
     return waiting;
   }
 
-  /** Whoever left may have been the only one for whom the model would have been started. */
+  /** Whoever left may have been the only one for whom the model would have been started, or is being started. */
   #left(model: string): void {
+    const { clock, demand, roster } = this.#deps;
     this.#refuseWithoutRight(model);
+    if (demand.waiting(model) === 0) {
+      for (const replica of roster.ofModel(model)) if (replica.isStarting) replica.idleSince = clock.now();
+    }
     this.#deps.onChange();
   }
 
