@@ -37,7 +37,7 @@ export class Fleet {
 
   constructor(deps: FleetDeps) {
     this.#deps = deps;
-    this.#demand = new DemandBook(deps.settings.waiters, deps.clock);
+    this.#demand = new DemandBook(deps);
     this.wanted = new Wanted(this.#roster, deps.recipes.recipes, deps.clock.now());
     this.#failures = new Failures(deps.clock);
     this.machines = new Machines({
@@ -268,11 +268,8 @@ export class Fleet {
 
   #enter(identity: ReplicaIdentity, blueprint: Blueprint, start: Entry): Replica {
     const { clock } = this.#deps;
-    const replica = new Replica(identity, blueprint, {
-      ...start,
-      now: clock.now(),
-      wallNow: clock.wallNow(),
-    });
+    const times = { now: clock.now(), wallNow: clock.wallNow() };
+    const replica = new Replica(identity, blueprint, { ...start, ...times });
     this.#roster.add(replica);
     this.#deps.journal.moved(replica, undefined);
     this.#hooks.onChange();

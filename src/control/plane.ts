@@ -81,8 +81,14 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     onProblem: (problem, error) => logger.warn({ err: error }, problem),
   });
   const autoscaler = new Autoscaler(clock, settings.scaling);
-  const fleet = createFleet(deps, { journal, estimates, autoscaler });
+  const fleet = createFleet(deps, {
+    journal,
+    estimates,
+    autoscaler,
+    retryAfterMs: (model) => pool.retryAfterMs(model),
+  });
   const prospects = new Prospects({ fleet, estimates, clock });
+  const pool = new FleetPool(fleet, prospects);
   const status = new Status({ fleet, catalog, clock, estimates, prospects, defaultRuntime: settings.defaultRuntime });
   const sleeper: Sleeper = new Sleeper({
     clock,
@@ -129,7 +135,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const keep = (replica: Replica) => settings.keepOnExit.has(replica.identity.runtime);
   return {
     fleet,
-    pool: new FleetPool(fleet, prospects),
+    pool,
     status,
     surveyed: Promise.all([...reconcilers.values()].map((reconciler) => reconciler.surveyed)),
     ...createOperations({ fleet, catalog, status, drivers, clock, settings }),
@@ -150,14 +156,16 @@ interface FleetTools {
   readonly journal: Journal;
   readonly estimates: Estimates;
   readonly autoscaler: Autoscaler;
+  retryAfterMs(model: string): number;
 }
 
 function createFleet(
   { clock, catalog, settings, drivers }: ControlPlaneDeps,
-  { journal, estimates, autoscaler }: FleetTools,
+  { estimates, autoscaler, ...tools }: FleetTools,
 ): Fleet {
   const usualLoadMs = (replica: Replica) => estimates.usualLoadMs(replica);
-  const fleet = new Fleet({ clock, recipes: catalog, journal, settings, usualLoadMs, scale: () => autoscaler.targets });
+  const scale = () => autoscaler.targets;
+  const fleet = new Fleet({ clock, recipes: catalog, settings, ...tools, usualLoadMs, scale });
   for (const { name, placement } of drivers.values()) {
     fleet.machines.set(name, { known: false, placement, gpus: [] });
   }

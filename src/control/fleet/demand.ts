@@ -1,11 +1,11 @@
 // Who wants a replica and has none yet: requests that wait and launch orders, as one list for the planner.
 import type { AimError } from "../../errors.ts";
-import type { Clock } from "../../lib/clock.ts";
+import type { FleetDeps, FleetSettings } from "./fleet-deps.ts";
 import type { ReplicaLease } from "./lease.ts";
 import { Orders } from "./orders.ts";
 import type { Demand } from "../snapshot.ts";
 import type { Hold } from "../planner/why.ts";
-import { Waiters, type Crowd, type WaiterLimits } from "./waiters.ts";
+import { Waiters, type Crowd } from "./waiters.ts";
 
 /** The book for those who may only look. */
 export type DemandView = Pick<DemandBook, "holdOf" | "isEmpty" | "waiting" | "waitingSince">;
@@ -16,9 +16,9 @@ export class DemandBook {
   /** Why demand that cannot be met now has to wait, by demand id, from the last plan. */
   #holds: ReadonlyMap<string, Hold> = new Map();
 
-  constructor(limits: WaiterLimits, clock: Clock) {
-    this.waiters = new Waiters(limits);
-    this.orders = new Orders(clock);
+  constructor(deps: Pick<FleetDeps, "clock" | "retryAfterMs"> & { readonly settings: Pick<FleetSettings, "waiters"> }) {
+    this.waiters = new Waiters(deps.settings.waiters, (model) => deps.retryAfterMs(model));
+    this.orders = new Orders(deps.clock);
   }
 
   get isEmpty(): boolean {

@@ -13,6 +13,8 @@ export interface FleetDeps {
   readonly settings: FleetSettings;
   /** How long a replica's load usually takes; undefined when that is not known. */
   usualLoadMs(replica: Replica): number | undefined;
+  /** When it is worth asking again for a model that too many wait for. */
+  retryAfterMs(model: string): number;
   /** How many replicas models should have by what there is to do. */
   scale(): ReadonlyMap<string, ScaleTarget>;
 }

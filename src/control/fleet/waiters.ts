@@ -48,16 +48,16 @@ interface Queue<T> {
   readonly bounds: readonly Bound<Waiter<T>>[];
 }
 
-/** With each answer a place becomes free, so it is soon worth another try; any sooner, and the tries would be the load. */
-const FULL_RETRY_MS = 5_000;
-
 export class Waiters<T> {
   readonly #maxPerModel: number;
+  readonly #retryAfterMs: (model: string) => number;
   readonly #common: readonly Bound<Waiter<T>>[];
   readonly #queues = new Map<string, Queue<T>>();
 
-  constructor({ maxPerModel, maxTotal, maxBytes }: WaiterLimits) {
+  /** `retryAfterMs`: when those who find no place may ask again. */
+  constructor({ maxPerModel, maxTotal, maxBytes }: WaiterLimits, retryAfterMs: (model: string) => number) {
     this.#maxPerModel = maxPerModel;
+    this.#retryAfterMs = retryAfterMs;
     this.#common = [
       new Bound({
         most: maxTotal,
@@ -78,7 +78,7 @@ export class Waiters<T> {
     if (signal.aborted) return Promise.reject(reasonOf(signal));
     const queue = this.#queues.get(model) ?? this.#newQueue(model);
     const full = queue.bounds.find((bound) => !bound.admits(applicant));
-    if (full !== undefined) return Promise.reject(queueFull(full.reached));
+    if (full !== undefined) return Promise.reject(this.#queueFull(model, full.reached));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const onAbort = () => this.#turnAway(waiter, reasonOf(signal));
     const waiter: Waiter<T> = { ...applicant, model, onAbort, resolve, reject };
@@ -159,8 +159,13 @@ export class Waiters<T> {
     while (bound.isOver) {
       const { greediest } = bound;
       if (greediest === undefined) return;
-      this.#turnAway(greediest, queueFull(`${bound.reached}, more of them yours than anybody else's`));
+      const why = `${bound.reached}, more of them yours than anybody else's`;
+      this.#turnAway(greediest, this.#queueFull(greediest.model, why));
     }
+  }
+
+  #queueFull(model: string, why: string): AimError {
+    return new AimError("queue_full", `${why}; try again later`, { retryAfterMs: this.#retryAfterMs(model) });
   }
 
   /** Nobody who had the say decided that it leaves: whoever manages the waiters has to hear of it. */
@@ -191,10 +196,6 @@ export class Waiters<T> {
 function crowdOf(model: string, { size, oldest, urgent, mayStart }: FairQueue<Queued>): Crowd {
   const rank = urgent === undefined ? Infinity : rankOf(urgent);
   return { model, waiting: size, since: oldest?.since ?? Infinity, rank, mayStart };
-}
-
-function queueFull(why: string): AimError {
-  return new AimError("queue_full", `${why}; try again later`, { retryAfterMs: FULL_RETRY_MS });
 }
 
 /** What a signal rejects with. */

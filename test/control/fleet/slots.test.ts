@@ -55,6 +55,22 @@ describe("a slot", () => {
   });
 });
 
+it("says when the model is expected to those whom the queue has no place for", async () => {
+  const limits = { maxPerModel: 1, maxTotal: 1000, maxBytes: 2 ** 30 };
+  const rig = new Rig({ recipes: [makeRecipe({ keepAliveMs: 1_000 })], settings: { waiters: limits } });
+  rig.world.pace.loadMs = 40_000;
+  rig.request("tiny");
+  await rig.clock.advance(60_000);
+  rig.request("tiny");
+  await rig.clock.advance(20_000);
+  const oneTooMany = rig.request("tiny");
+  await rig.clock.advance(0);
+  const { error } = oneTooMany;
+  const retryAfterMs = isAimError(error, "queue_full") ? error.retryAfterMs : undefined;
+  expect(retryAfterMs).toBeGreaterThan(15_000);
+  expect(retryAfterMs).toBeLessThan(25_000);
+});
+
 describe("a request that may not start its model", () => {
   it("is refused at once while nothing of it runs", async () => {
     const rig = new Rig({ recipes: [makeRecipe()] });

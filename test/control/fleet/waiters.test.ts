@@ -17,7 +17,8 @@ class Waiting {
   readonly answers: string[] = [];
 
   constructor(limits: Partial<ConstructorParameters<typeof Waiters>[0]> = {}) {
-    this.waiters = new Waiters({ maxPerModel: 1000, maxTotal: 10_000, maxBytes: 100_000, ...limits });
+    const usual = { maxPerModel: 1000, maxTotal: 10_000, maxBytes: 100_000 };
+    this.waiters = new Waiters({ ...usual, ...limits }, () => 7_000);
   }
 
   add(
@@ -158,7 +159,7 @@ describe("the bounds on waiters", () => {
 
   it("say when to come back", async () => {
     const { waiters } = new Waiting({ maxPerModel: 0 });
-    await expect(waiters.add("a", applicant())).rejects.toMatchObject({ code: "queue_full", retryAfterMs: 5_000 });
+    await expect(waiters.add("a", applicant())).rejects.toMatchObject({ code: "queue_full", retryAfterMs: 7_000 });
   });
 
   it.each([
