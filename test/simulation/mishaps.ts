@@ -1,81 +1,58 @@
-// What befalls the world of a simulated gateway: engines, containers, the runtime and the GPUs.
+// What befalls the world of a simulated gateway: engines, containers and the runtime.
 import { AimError } from "../../src/errors.ts";
-import type { Gpu } from "../../src/runtime/driver.ts";
 import type { FakeContainer } from "../support/fake-world.ts";
-import type { Rig } from "../support/make-plane.ts";
-import type { TestRequest } from "../support/test-request.ts";
-import type { Seeded } from "./seeded.ts";
-
-export type Deed = readonly [weight: number, deed: () => void];
-
-/** What the parts of a simulation share. */
-export interface Setting {
-  readonly random: Seeded;
-  readonly rig: Rig;
-  readonly tell: (line: string) => void;
-}
+import type { Deed, Setting } from "./setting.ts";
 
 const OUTAGE = new AimError("runtime_unavailable", "cannot reach Docker");
 
 export class Mishaps {
-  readonly #setting: Setting & { clients(): readonly TestRequest[] };
-  /** All GPUs of the machine, also those that are away. */
-  readonly #gpus: readonly Gpu[];
+  readonly #setting: Setting;
 
-  constructor(setting: Setting & { clients(): readonly TestRequest[] }) {
+  constructor(setting: Setting) {
     this.#setting = setting;
-    this.#gpus = setting.rig.world.gpus;
   }
 
   deeds(): readonly Deed[] {
     return [
       [4, () => this.#changePace()],
-      [4, () => this.#crash()],
-      [3, () => this.#removeByHand()],
-      [3, () => this.#freeze()],
+      [3, () => this.#crash()],
+      [2, () => this.#removeByHand()],
+      [2, () => this.#freeze()],
       [4, () => this.#thaw()],
       [3, () => this.#hang()],
+      [1, () => this.#deafen()],
       [3, () => this.#failNext()],
+      [3, () => this.#loseAnswer()],
       [2, () => this.#cutOff()],
-      [4, () => this.#reconnect()],
-      [2, () => this.#takeGpu()],
-      [3, () => this.#useGpu()],
-      [2, () => this.#hideMemory()],
-      [2, () => this.#removeGpu()],
-      [5, () => this.#restoreGpu()],
-      [2, () => this.#interrupt()],
-      [2, () => this.#killForMemory()],
+      [5, () => this.#reconnect()],
+      [1, () => this.#restartRuntime()],
+      [1, () => this.#interrupt()],
+      [1, () => this.#killForMemory()],
       [1, () => this.#wedge()],
     ];
   }
 
-  /** Everything is as it should be from now on. */
+  /** Everything is as it should be from now on; what is broken stays broken until the gateway sees to it. */
   end(): void {
     const { world } = this.#setting.rig;
     world.outage = undefined;
     world.startFaults.length = 0;
     world.stopFaults.length = 0;
-    world.gpus = this.#gpus;
-    world.strangers.clear();
+    world.lostAnswers.length = 0;
     world.unkillable.clear();
-    Object.assign(world.pace, { createMs: 100, loadMs: 1_000, stopMs: 200, releaseMs: 0 });
+    Object.assign(world.pace, { createMs: 100, loadMs: 1_000, stopMs: 200, releaseMs: 0, answerMs: 0 });
     for (const [name, { state }] of world.containers) if (state === "unresponsive") world.set(name, "running");
   }
 
-  /** A new gateway cannot know that memory could ever be read which now cannot: such a GPU is believed. */
-  reveal(): void {
-    const { strangers } = this.#setting.rig.world;
-    for (const [gpu, share] of strangers) if (share === undefined) strangers.delete(gpu);
-  }
-
   #changePace(): void {
-    const { pace } = this.#setting.rig.world;
-    pace.createMs = this.#setting.random.one([0, 10, 100, 2_000]);
-    pace.loadMs = this.#setting.random.one([0, 100, 1_000, 20_000, 400_000]);
-    pace.stopMs = this.#setting.random.one([0, 100, 5_000]);
-    pace.releaseMs = this.#setting.random.one([0, 0, 500, 3_000, 30_000, 150_000]);
-    const { createMs, loadMs, stopMs, releaseMs } = pace;
-    this.#setting.tell(`pace: create ${createMs}, load ${loadMs}, stop ${stopMs}, memory back ${releaseMs} ms`);
+    const { random, rig, tell } = this.#setting;
+    const { pace } = rig.world;
+    pace.createMs = random.one([1, 10, 100, 2_000]);
+    pace.loadMs = random.one([0, 100, 1_000, 1_000, 20_000, 400_000]);
+    pace.stopMs = random.one([0, 100, 5_000]);
+    pace.releaseMs = random.one([0, 0, 0, 500, 3_000, 30_000]);
+    pace.answerMs = random.one([0, 0, 0, 10, 3_000]);
+    tell(`pace: ${JSON.stringify(pace)}`);
   }
 
   #crash(): void {
@@ -95,26 +72,29 @@ export class Mishaps {
   }
 
   #thaw(): void {
-    this.#withContainer("somebody unpauses", (container) => {
-      if (container.state === "unresponsive") this.#setting.rig.world.set(container.spec.replica, "running");
-    });
+    const { random, rig, tell } = this.#setting;
+    const frozen = random.maybe([...rig.world.containers.values()].filter(({ state }) => state === "unresponsive"));
+    if (frozen === undefined) return;
+    tell(`somebody unpauses ${frozen.spec.replica}`);
+    rig.world.set(frozen.spec.replica, "running");
   }
 
   /** Its server answers nobody for a while, and a client notices. */
   #hang(): void {
     this.#withContainer("nobody reaches", (container) => {
-      this.#setting.rig.world.hang(container, this.#setting.random.one([5_000, 50_000, 200_000]));
+      const { rig, random } = this.#setting;
+      rig.world.hang(container, random.one([5_000, 50_000, 200_000]));
+      const clients = [...rig.connections].filter(({ replica }) => replica === container.spec.replica);
       const error = new Error("ECONNREFUSED");
-      const clients = this.#setting.clients().filter(({ replica }) => replica === container.spec.replica);
       for (const { lease } of clients.slice(0, 2)) lease?.report({ kind: "unreachable", error });
     });
   }
 
-  #withContainer(what: string, deed: (container: FakeContainer) => void): void {
-    const container = this.#setting.random.maybe([...this.#setting.rig.world.containers.values()]);
-    if (container === undefined) return;
-    this.#setting.tell(`${what} ${container.spec.replica} (${container.ref.id}, ${container.state})`);
-    deed(container);
+  /** It says that it is well and serves nothing. */
+  #deafen(): void {
+    this.#withContainer("from now on nothing is answered by", (container) => {
+      container.isDeaf = true;
+    });
   }
 
   #failNext(): void {
@@ -127,64 +107,34 @@ export class Mishaps {
     faults.push(new AimError("runtime_failed", `no ${what} today`));
   }
 
+  #loseAnswer(): void {
+    const { random, rig, tell } = this.#setting;
+    const lost = { call: random.one(["start", "stop", "list"] as const), afterMs: random.one([0, 100, 30_000]) };
+    tell(`the answer to the next ${lost.call} will be lost, which is noticed after ${lost.afterMs} ms`);
+    rig.world.lostAnswers.push(lost);
+  }
+
   #cutOff(): void {
     this.#setting.tell("the runtime is away");
     this.#setting.rig.world.outage = OUTAGE;
   }
 
   #reconnect(): void {
-    if (this.#setting.rig.world.outage !== undefined) this.#setting.tell("the runtime is back");
-    this.#setting.rig.world.outage = undefined;
-    this.#setting.rig.world.hint();
+    const { rig, tell } = this.#setting;
+    if (rig.world.outage !== undefined) tell("the runtime is back");
+    rig.world.outage = undefined;
+    rig.world.hint();
   }
 
-  /** Another gateway gets there first, and says so. */
-  #takeGpu(): void {
-    this.#changeGpu("another gateway takes", (gpu) => ({ ...gpu, foreign: "container other-1 of installation other" }));
-  }
-
-  /** Somebody who says nothing. */
-  #useGpu(): void {
-    const { random, rig, tell } = this.#setting;
-    const gpu = random.one(this.#gpus);
-    const share = random.one([0.006, 0.05, 0.4]);
-    tell(`somebody uses ${share} of the memory of ${gpu.id}`);
-    rig.world.strangers.set(gpu.id, share);
-  }
-
-  /** Of a GPU whose memory was read: one that never could be is believed. */
-  #hideMemory(): void {
-    const { random, rig, tell } = this.#setting;
-    const known = rig.plane.fleet.machines.gpus().filter(({ gpu }) => gpu.usedBytes !== undefined);
-    const hidden = random.maybe(known);
-    if (hidden === undefined) return;
-    tell(`the memory of ${hidden.gpu.id} cannot be read`);
-    rig.world.strangers.set(hidden.gpu.id, undefined);
-  }
-
-  #removeGpu(): void {
+  /** It takes some of what runs with it. */
+  #restartRuntime(): void {
     const { rig, random, tell } = this.#setting;
-    const gone = random.maybe(rig.world.gpus);
-    if (gone === undefined) return;
-    tell(`${gone.id} vanishes`);
-    rig.world.gpus = rig.world.gpus.filter((gpu) => gpu !== gone);
-  }
-
-  #restoreGpu(): void {
-    const { rig, random, tell } = this.#setting;
-    const chosen = random.one(this.#gpus);
-    tell(`${chosen.id} is as it was`);
-    rig.world.strangers.delete(chosen.id);
-    const others = new Map(rig.world.gpus.map((gpu) => [gpu.id, gpu]));
-    rig.world.gpus = this.#gpus.flatMap((gpu) => (gpu === chosen ? gpu : (others.get(gpu.id) ?? [])));
-  }
-
-  #changeGpu(what: string, change: (gpu: Gpu) => Gpu): void {
-    const { rig, random, tell } = this.#setting;
-    const chosen = random.maybe(rig.world.gpus);
-    if (chosen === undefined) return;
-    tell(`${what} ${chosen.id}`);
-    rig.world.gpus = rig.world.gpus.map((gpu) => (gpu === chosen ? change(gpu) : gpu));
+    tell("the runtime restarts");
+    rig.world.outage = OUTAGE;
+    for (const name of rig.world.containers.keys())
+      if (random.upTo(1) === 0) rig.world.exit(name, { code: 137, outOfMemory: false });
+    rig.world.outage = random.one([undefined, OUTAGE]);
+    rig.world.hint({ kind: "interrupted" });
   }
 
   #interrupt(): void {
@@ -208,5 +158,13 @@ export class Mishaps {
       if (unkillable.size === 0) unkillable.add(spec.replica);
       else unkillable.clear();
     });
+  }
+
+  #withContainer(what: string, deed: (container: FakeContainer) => void): void {
+    const { random, rig, tell } = this.#setting;
+    const container = random.maybe([...rig.world.containers.values()]);
+    if (container === undefined) return;
+    tell(`${what} ${container.spec.replica} (${container.ref.id}, ${container.state})`);
+    deed(container);
   }
 }

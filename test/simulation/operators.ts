@@ -6,27 +6,22 @@ import type { LaunchWish } from "../../src/control/operations/order-check.ts";
 import { messageOf } from "../../src/errors.ts";
 import type { FakeClock } from "../support/clock.ts";
 import { MOST_ORDERED } from "./invariants.ts";
-import type { Deed, Setting } from "./mishaps.ts";
-
-export interface OperatorSetting extends Setting {
-  readonly models: readonly string[];
-  readonly onBroken: (what: string) => void;
-}
+import type { Deed, Setting } from "./setting.ts";
 
 export class Operators {
-  readonly #setting: OperatorSetting;
+  readonly #setting: Setting;
   /** What was asked for and has not ended. */
   open = 0;
 
-  constructor(setting: OperatorSetting) {
+  constructor(setting: Setting) {
     this.#setting = setting;
   }
 
   deeds(): readonly Deed[] {
     return [
-      [8, () => this.#launch()],
-      [4, () => this.#stop()],
-      [2, () => this.#restart()],
+      [5, () => this.#launch()],
+      [3, () => this.#stop()],
+      [1, () => this.#restart()],
     ];
   }
 
@@ -50,7 +45,7 @@ export class Operators {
       case "plain":
         return { model, keepAliveMs: 30_000 };
       case "name":
-        return { model, keepAliveMs: 30_000, name: random.one(["mine", "crab-1", "eel-1", "eel-2", "coral-1"]) };
+        return { model, keepAliveMs: 30_000, name: random.one(["mine", "yours", `${model}-1`, `${model}-2`]) };
       case "flags":
         return { model, keepAliveMs: 30_000, flags: ["--seed", String(random.upTo(1))] };
       case "replicas":
@@ -77,19 +72,19 @@ export class Operators {
   }
 
   #hold({ verdict, summary, gpus, recipe }: Explanation, launched: Promise<LaunchOutcome>): void {
-    const { rig, onBroken } = this.#setting;
+    const { rig, blame } = this.#setting;
     const askedAt = rig.clock.now();
     const { life } = rig;
     const check = (found: "serves" | "starts" | "refused", what: string) => {
       if (life.aborted || rig.clock.now() > askedAt || verdict === "waits" || verdict === "evicts") return;
-      if (found !== verdict) onBroken(`it was said that ${summary} (${verdict}), and the launch: ${what} (${found})`);
+      if (found !== verdict) blame(`it was said that ${summary} (${verdict}), and the launch: ${what} (${found})`);
     };
     launched.then(
       ({ created, replica }) => {
         check(created ? "starts" : "serves", replica.name);
         if (verdict === "starts" && created && rig.clock.now() === askedAt) {
           const [said, got] = [JSON.stringify([recipe, gpus]), JSON.stringify([replica.recipe, replica.gpus])];
-          if (said !== got) onBroken(`${said} was explained, and ${got} was launched`);
+          if (said !== got) blame(`${said} was explained, and ${got} was launched`);
         }
       },
       (error: unknown) => check("refused", messageOf(error)),

@@ -25,9 +25,9 @@ export class Seeded {
   }
 
   one<T>(items: readonly T[]): T {
-    const item = this.maybe(items);
-    if (item === undefined) throw new Error("there is nothing to choose from");
-    return item;
+    if (items.length === 0) throw new Error("there is nothing to choose from");
+    // Some item there is, be it `undefined`.
+    return items[Math.floor(this.next() * items.length)] as T;
   }
 
   /** One of the values, each as likely as its weight says. */

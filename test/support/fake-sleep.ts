@@ -1,6 +1,7 @@
 // How the engines of a FakeWorld sleep and wake, and what must never be done to a sleeper.
 import { sleep, type Clock } from "../../src/lib/clock.ts";
-import { shareOf, type FakeContainer, type FakeWorld } from "./fake-world.ts";
+import { shareOf } from "./fake-memory.ts";
+import type { FakeContainer, FakeWorld } from "./fake-world.ts";
 
 export type Rest = "awake" | "dozing" | "asleep" | "waking";
 
@@ -16,7 +17,7 @@ export class FakeSleep {
   readonly sleepFaults: Error[] = [];
   /** Taken from the front by each call to wake; the engine sleeps on. */
   readonly wakeFaults: Error[] = [];
-  /** "a-1 asleep at level 1", "a-1 awake", in the order in which it came about. */
+  /** "a-1 asleep at level 1", "a-1 awake as from level 1", in the order in which it came about. */
   readonly log: string[] = [];
 
   constructor(world: FakeWorld) {
@@ -40,16 +41,16 @@ export class FakeSleep {
     this.log.push(`${replica} asleep at level ${level}`);
   }
 
-  /** As the calls that wake it. */
-  async wakeUp(address: URL, clock: Clock, signal: AbortSignal): Promise<void> {
+  /** As the calls that wake it from this level. */
+  async wakeUp(address: URL, level: 1 | 2, clock: Clock, signal: AbortSignal): Promise<void> {
     const container = this.#at(address);
     const fault = this.wakeFaults.shift();
     if (fault !== undefined) throw fault;
     if (container.rest === "awake") return;
     container.rest = "waking";
-    this.#world.noteDoubleUse(container.spec, "woken");
+    this.#world.memory.noteDoubleUse(container.spec, "woken");
     await this.#change(container, { ms: this.pace.wakeMs, to: "awake" }, clock, signal);
-    this.log.push(`${container.spec.replica} awake`);
+    this.log.push(`${container.spec.replica} awake as from level ${level}`);
   }
 
   /** A request, or a question for a token: at a sleeper it would hang for ever. */

@@ -13,6 +13,7 @@ import type {
   ReplicaExit,
 } from "../../src/runtime/driver.ts";
 import { FakeDriver } from "./fake-driver.ts";
+import { FakeMemory } from "./fake-memory.ts";
 import { FakeSleep, type Rest } from "./fake-sleep.ts";
 
 export interface WorldOptions {
@@ -68,8 +69,7 @@ export class FakeWorld {
   readonly pace: Pace = { createMs: 100, loadMs: 1000, stopMs: 200, releaseMs: 0, logMs: 20, answerMs: 0 };
   readonly sleep = new FakeSleep(this);
   readonly #hasMemory: boolean;
-  /** What a replica that has ended leaves on a GPU, and until when. */
-  readonly #dirty = new Map<string, { readonly until: number; readonly share: number }>();
+  readonly memory = new FakeMemory(this);
   readonly containers = new Map<string, FakeContainer>();
   /** Those that are gone, by id: their output is kept. */
   readonly past = new Map<string, FakeContainer>();
@@ -131,7 +131,7 @@ export class FakeWorld {
     if (!this.#hasMemory) return this.gpus;
     return this.gpus.map((gpu) => {
       const isHidden = this.strangers.has(gpu.id) && this.strangers.get(gpu.id) === undefined;
-      return isHidden ? gpu : { ...gpu, usedBytes: gpu.memoryBytes * this.#usedShare(gpu.id) };
+      return isHidden ? gpu : { ...gpu, usedBytes: gpu.memoryBytes * this.memory.usedShare(gpu.id) };
     });
   }
 
@@ -142,7 +142,7 @@ export class FakeWorld {
 
   /** Brings a container into being; it counts as running at once and as loaded after its load time. */
   async run(spec: LaunchSpec): Promise<FakeContainer> {
-    this.noteDoubleUse(spec, "started");
+    this.memory.noteDoubleUse(spec, "started");
     const id = `fake-${this.#nextId++}`;
     const loadSeconds = spec.env["AIM_SIM_LOAD_SECONDS"];
     const loadMs = loadSeconds === undefined ? this.pace.loadMs : Number(loadSeconds) * 1000;
@@ -231,38 +231,10 @@ export class FakeWorld {
   #end(container: FakeContainer): void {
     container.server?.closeAllConnections();
     container.server?.close();
-    const leaves = { until: this.clock.now() + this.pace.releaseMs, share: shareOf(container.spec) };
-    for (const gpu of container.spec.gpus) this.#dirty.set(gpu, leaves);
+    if (this.#hasMemory) this.memory.leave(container);
     const error = new Error(`${container.ref.name} has ended`);
     for (const lose of container.requests) lose(error);
     this.hint();
-  }
-
-  /** Of its memory, what is in use. */
-  #usedShare(gpu: string): number {
-    const ours = [...this.containers.values()].filter((one) => isAlive(one) && one.spec.gpus.includes(gpu));
-    const held = ours.reduce((sum, one) => sum + this.sleep.memoryShare(one), 0);
-    const left = this.#isDirty(gpu) ? 0.5 * (this.#dirty.get(gpu)?.share ?? 0) : 0;
-    return Math.min(1, held + Math.max(left, this.strangers.get(gpu) ?? 0, held > 0 ? 0 : 0.001));
-  }
-
-  #isDirty(gpu: string): boolean {
-    return this.#hasMemory && (this.#dirty.get(gpu)?.until ?? 0) > this.clock.now();
-  }
-
-  /** Those that are awake on a GPU have no more than all of it, and who has it alone has nobody awake beside. */
-  noteDoubleUse(spec: LaunchSpec, what: "started" | "woken"): void {
-    const dirty = spec.gpus.filter((gpu) => this.#isDirty(gpu));
-    if (dirty.length > 0)
-      this.violations.push(`${spec.replica} was ${what} on ${dirty.join(", ")}, still full of another`);
-    const awake = [...this.containers.values()].filter((one) => isAlive(one) && one.rest !== "asleep");
-    const others = awake.filter((one) => one.ref.name !== spec.replica);
-    for (const gpu of spec.gpus) {
-      const holders = others.filter((one) => one.spec.gpus.includes(gpu));
-      const shares = holders.reduce((sum, one) => sum + shareOf(one.spec), shareOf(spec));
-      const names = holders.map(({ ref }) => ref.name).join(" and ");
-      if (shares > 1 + SLACK) this.violations.push(`${spec.replica} and ${names} both hold ${gpu}`);
-    }
   }
 
   async #openServer(container: FakeContainer): Promise<void> {
@@ -283,15 +255,7 @@ export class FakeWorld {
   }
 }
 
-/** Shares are sums of decimals. */
-const SLACK = 1e-9;
-
-/** Of each of its GPUs. */
-export function shareOf({ labels }: LaunchSpec): number {
-  return Number(labels[LABELS.share] ?? 1);
-}
-
 /** It holds what it was given. */
-function isAlive({ state }: FakeContainer): boolean {
+export function isAlive({ state }: FakeContainer): boolean {
   return state === "running" || state === "unresponsive";
 }

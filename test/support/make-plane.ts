@@ -133,7 +133,7 @@ export class Rig {
           return world.sleep.isAsleep(address);
         },
         fallAsleep: (address, level, signal) => world.sleep.fallAsleep(address, level, clock, signal),
-        wakeUp: (address, _level, signal) => world.sleep.wakeUp(address, clock, signal),
+        wakeUp: (address, level, signal) => world.sleep.wakeUp(address, level, clock, signal),
         answers: async (address) => world.isLoaded(address),
         generates: async (address) => world.isLoaded(address) && askForToken(world, address),
         loadOf: async () => undefined,

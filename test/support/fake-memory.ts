@@ -1,0 +1,69 @@
+// The memory of the GPUs of a FakeWorld: how much of it is in use, what those leave who have ended, and that nobody gets more
+// than there is.
+import { LABELS, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
+import { isAlive, type FakeContainer, type FakeWorld } from "./fake-world.ts";
+
+/** Memory that is not free yet. */
+interface Remains {
+  readonly name: string;
+  readonly share: number;
+  readonly until: number;
+}
+
+/** Shares are sums of decimals. */
+const SLACK = 1e-9;
+
+export class FakeMemory {
+  readonly #world: FakeWorld;
+  readonly #remains = new Map<string, readonly Remains[]>();
+
+  constructor(world: FakeWorld) {
+    this.#world = world;
+  }
+
+  /** Of a GPU's memory, what is in use. */
+  usedShare(gpu: string): number {
+    const { sleep, strangers } = this.#world;
+    const held = this.#holders(gpu).reduce((sum, one) => sum + sleep.memoryShare(one), 0);
+    const left = this.#leftOn(gpu).reduce((sum, { share }) => sum + 0.5 * share, 0);
+    return Math.min(1, held + Math.max(left, strangers.get(gpu) ?? 0, held > 0 ? 0 : 0.001));
+  }
+
+  /** It has ended; what it had is free when the world's pace says so. */
+  leave({ spec, rest }: FakeContainer): void {
+    const { pace, sleep, clock } = this.#world;
+    if (pace.releaseMs === 0) return;
+    const share = rest === "asleep" ? sleep.residualShare : shareOf(spec);
+    const remains = { name: `what is left of ${spec.replica}`, share, until: clock.now() + pace.releaseMs };
+    for (const gpu of spec.gpus) this.#remains.set(gpu, [...this.#leftOn(gpu), remains]);
+  }
+
+  /** Those that are awake on a GPU have no more than all of it, and who has it alone has nobody awake beside. */
+  noteDoubleUse(spec: LaunchSpec, what: "started" | "woken"): void {
+    for (const gpu of spec.gpus) {
+      const others = this.#holders(gpu).filter(
+        ({ rest, spec: { replica } }) => rest !== "asleep" && replica !== spec.replica,
+      );
+      const beside = [
+        ...others.map((one) => ({ name: one.spec.replica, share: shareOf(one.spec) })),
+        ...this.#leftOn(gpu),
+      ];
+      const shares = beside.reduce((sum, { share }) => sum + share, shareOf(spec));
+      const names = beside.map(({ name }) => name).join(" and ");
+      if (shares > 1 + SLACK) this.#world.violations.push(`${spec.replica} was ${what} on ${gpu} beside ${names}`);
+    }
+  }
+
+  #holders(gpu: string): readonly FakeContainer[] {
+    return [...this.#world.containers.values()].filter((one) => isAlive(one) && one.spec.gpus.includes(gpu));
+  }
+
+  #leftOn(gpu: string): readonly Remains[] {
+    return this.#remains.get(gpu)?.filter(({ until }) => until > this.#world.clock.now()) ?? [];
+  }
+}
+
+/** Of each of its GPUs. */
+export function shareOf({ labels }: LaunchSpec): number {
+  return Number(labels[LABELS.share] ?? 1);
+}
