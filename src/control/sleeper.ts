@@ -43,11 +43,11 @@ export class Sleeper {
 
   /** dozing → sleeping. */
   async putToSleep(replica: Replica, signal: AbortSignal): Promise<void> {
-    const { fleet, fallAsleep } = this.#deps;
+    const { fleet } = this.#deps;
     const level = replica.recipe?.sleep?.level ?? 1;
     try {
       const drop = new MemoryDrop(replica, await this.#look(replica, signal));
-      await fallAsleep(addressOf(replica), level, signal);
+      await this.#deps.fallAsleep(addressOf(replica), level, signal);
       await this.#awaitDrop(replica, drop, signal);
       const { residualShare, freedBytes: hostBytes } = drop;
       const nap = { level, ...seen({ residualShare, hostBytes: level === 2 ? 0 : hostBytes }) };
@@ -60,13 +60,13 @@ export class Sleeper {
 
   /** waking → ready. */
   async wake(replica: Replica, signal: AbortSignal): Promise<void> {
-    const { fleet, generates, wakeUp } = this.#deps;
+    const { fleet } = this.#deps;
     // One that another gateway put to sleep may have dropped its weights: the order of level 2 does for both.
     const { sleepLevel = 2, model } = replica;
     try {
       const address = addressOf(replica);
-      await wakeUp(address, sleepLevel, signal);
-      if (!(await generates(address, model, signal)))
+      await this.#deps.wakeUp(address, sleepLevel, signal);
+      if (!(await this.#deps.generates(address, model, signal)))
         throw new AimError("runtime_failed", "its engine says that it is awake, and generates nothing");
       if (replica.state !== "waking") return;
       fleet.ready(replica);
