@@ -72,8 +72,6 @@ const KILL_MS = 5_000;
 /** Starts at once: the first thing it does is to look for replicas that already run. */
 export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const { clock, catalog, drivers, events, metrics, logger, engines, settings } = deps;
-  const { installation } = settings;
-  const { stopGraceMs } = settings.launch;
   const journal = new Journal({ clock, events, metrics, logger });
   const estimates = new Estimates({
     clock,
@@ -90,36 +88,9 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const prospects = new Prospects({ fleet, estimates, clock });
   const pool = new FleetPool(fleet, prospects);
   const status = new Status({ fleet, catalog, clock, estimates, prospects, defaultRuntime: settings.defaultRuntime });
-  const sleeper: Sleeper = new Sleeper({
-    clock,
-    fleet,
-    drivers,
-    ...engines,
-    onWoken: (replica) => estimates.recordWake(replica),
-    onFailed: (replica, end) => launcher.spoilt(replica, end),
-  });
-  const launcher: Launcher = new Launcher({
-    clock,
-    fleet,
-    journal,
-    drivers,
-    installation,
-    estimates,
-    defaults: settings.launch,
-    ...engines,
-    napOf: (replica, signal) => sleeper.napOf(replica, signal),
-  });
-  const reaper = new Reaper({ clock, fleet, drivers, logger, stopGraceMs });
-  const controller = new Controller({
-    clock,
-    fleet,
-    launcher,
-    reaper,
-    sleeper,
-    journal,
-    logger,
-    plan: deps.plan ?? plan,
-  });
+  const { launcher, ...effects } = createEffects(deps, { fleet, journal, estimates });
+  const decide = deps.plan ?? plan;
+  const controller = new Controller({ clock, fleet, launcher, ...effects, journal, logger, plan: decide });
   const reconcilers = startReconcilers(deps, { fleet, journal, controller });
   controller.supervise(reconcilers);
   const scaling = startAutoscaler(autoscaler, fleet, { clock, logger });
@@ -144,7 +115,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
         () => launcher.close(),
         () => watchdog.stop(),
         () => scaling.stop(),
-        () => controller.stop({ keep, graceMs: stopGraceMs + KILL_MS }),
+        () => controller.stop({ keep, graceMs: settings.launch.stopGraceMs + KILL_MS }),
         () => estimates.close(),
         () => tellOfKept(fleet.replicas.all(), logger),
         ...[...drivers.values()].map((driver) => () => driver.close()),
@@ -170,6 +141,35 @@ function createFleet(
     fleet.machines.set(name, { known: false, placement, gpus: [] });
   }
   return fleet;
+}
+
+/** What is done to replicas: each part does one thing, when the controller says so. */
+function createEffects(
+  { clock, drivers, engines, logger, settings }: ControlPlaneDeps,
+  { fleet, journal, estimates }: { readonly fleet: Fleet } & Pick<FleetTools, "journal" | "estimates">,
+): Pick<ControllerDeps, "launcher" | "reaper" | "sleeper"> {
+  const { installation, launch: defaults } = settings;
+  const sleeper: Sleeper = new Sleeper({
+    clock,
+    fleet,
+    drivers,
+    ...engines,
+    onWoken: (replica) => estimates.recordWake(replica),
+    onFailed: (replica, end) => launcher.spoilt(replica, end),
+  });
+  const launcher: Launcher = new Launcher({
+    clock,
+    fleet,
+    journal,
+    drivers,
+    installation,
+    estimates,
+    defaults,
+    ...engines,
+    napOf: (replica, signal) => sleeper.napOf(replica, signal),
+  });
+  const reaper = new Reaper({ clock, fleet, drivers, logger, stopGraceMs: defaults.stopGraceMs });
+  return { launcher, reaper, sleeper };
 }
 
 function startReconcilers(
