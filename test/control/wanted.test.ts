@@ -144,7 +144,7 @@ describe("a replica that an operator launched and that dies by itself", () => {
   });
 
   it("is one replica again, not two, when requests wait for it", async () => {
-    const recipe = makeRecipe({ maxInFlight: 1, replicas: { min: 0, max: 4, target: 100 } });
+    const recipe = makeRecipe({ maxInFlight: 1, replicas: { min: 0, max: 1 } });
     const rig = await launched({ recipes: [recipe] }, { model: "tiny", keepAliveMs: 3_600_000 });
     rig.requests("tiny", 5, { serveMs: 10_000 });
     await rig.clock.advance(100);
