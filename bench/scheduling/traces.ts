@@ -48,11 +48,11 @@ export const TRACES: Readonly<Record<string, (options: TraceOptions) => Trace>> 
     const random = new Seeded(seed);
     const durationMs = 2 * HOUR * scale;
     const arrivals = Array.from({ length: durationMs / SECOND }, (_, index) =>
-      arrival(random, index * SECOND, index % 2 === 0 ? "a" : "b", SECOND),
+      arrival(random, index * SECOND, index % 2 === 0 ? "a" : "b", SECOND / 2),
     );
     return {
       name: "alternating",
-      about: "A B A B … at one request a second, each model on all 8 GPUs, 60 s loads",
+      about: "A B A B … at one request a second, each model on all 8 GPUs, 60 s loads, short answers",
       gpus: 8,
       recipes: [recipe("a", 8, 60), recipe("b", 8, 60)],
       arrivals,
@@ -63,11 +63,14 @@ export const TRACES: Readonly<Record<string, (options: TraceOptions) => Trace>> 
   "side-requests": ({ seed, scale = 1 }) => {
     const random = new Seeded(seed);
     const durationMs = 2 * HOUR * scale;
-    const turns = poisson(random, 30 * SECOND, { to: durationMs });
+    const turns = Array.from(
+      { length: durationMs / (30 * SECOND) },
+      (_, turn) => (30 * turn + random.upTo(20)) * SECOND,
+    );
     return {
       name: "side-requests",
       about:
-        "a chat turn every 30 s on a model that takes all 8 GPUs (60 s load), each followed by a title from a small one (20 s)",
+        "a chat turn every 30 s or so on a model that takes all 8 GPUs (60 s load), each followed by a title from a small one (20 s)",
       gpus: 8,
       recipes: [recipe("chat", 8, 60), recipe("titles", 1, 20)],
       arrivals: turns.map((atMs) => ({
