@@ -8,15 +8,18 @@ import type { LaunchOrder } from "./fleet/orders.ts";
 import { toDemand } from "./fleet/orders.ts";
 import { plan } from "./planner.ts";
 import type { Action, Plan } from "./planner/actions.ts";
+import { describeHold } from "./wait-words.ts";
 import { isLive, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
 export interface Explanation {
   readonly model: string;
   /**
-   * `serves`: a replica is there or coming up; `starts`: at once, on free GPUs; `evicts`: after stopping others; `waits`: for
-   * GPUs that are busy or about to be given back; `refused`: it cannot be had.
+   * `serves`: a replica is there or coming up; `wakes`: one that sleeps is woken; `starts`: at once, on free GPUs; `evicts`:
+   * after stopping others or putting them to sleep; `waits`: `why` says for what; `refused`: it cannot be had.
    */
-  readonly verdict: "serves" | "starts" | "evicts" | "waits" | "refused";
+  readonly verdict: "serves" | "wakes" | "starts" | "evicts" | "waits" | "refused";
+  /** Of the vocabulary of plans; absent where nothing has to be done. */
+  readonly why?: string;
   /** One sentence. */
   readonly summary: string;
   readonly recipe?: string;
@@ -24,6 +27,7 @@ export interface Explanation {
   readonly runtime?: RuntimeName;
   /** GPUs it would get; empty when it needs none, or has to wait for some. */
   readonly gpus: readonly string[];
+  /** Those that would have to go for it, or to sleep. */
   readonly evicts: readonly { readonly replica: string; readonly reason: string }[];
   readonly reasons: readonly string[];
 }
@@ -32,27 +36,44 @@ const ID = "explain";
 
 /** With nothing but a model it is explained what a request would meet; with more, what a launch would. */
 export function explain(snapshot: FleetSnapshot, now: number, order: LaunchOrder): Explanation {
-  const demand = demandOf(order, now);
   const model = order.request.model;
+  const { demand, demands } = withDemand(snapshot, demandOf(order, now));
   const serving =
     demand.kind === "requests" ? snapshot.replicas.find((one) => one.model === model && isLive(one)) : undefined;
   if (serving !== undefined) return serves(serving, `${serving.name} is ${serving.state}`);
-  const decided = plan({ ...snapshot, demands: [...snapshot.demands, demand] }, now);
-  const action = decided.actions.find((one) => one.kind !== "stop" && one.kind !== "sleep" && one.demand?.id === ID);
-  if (action === undefined) return held(snapshot, decided, demand);
+  const decided = plan({ ...snapshot, demands }, now);
+  const action = decided.actions.find((one) => isAnswer(one, demand));
+  if (action === undefined) return held(snapshot, decided, { demand, now });
   switch (action.kind) {
     case "start":
       return starts(action);
     case "settle":
       return serves(replicaOf(snapshot, action.replica), action.reason);
     case "refuse":
-      return { ...NOTHING, model, verdict: "refused", summary: action.error.message, reasons: causesOf(action.error) };
+      return refused(model, action.error);
     case "wake":
-      return serves(replicaOf(snapshot, action.replica), action.reason);
+      return wakes(replicaOf(snapshot, action.replica), action.why);
     case "sleep":
     case "stop":
-      return held(snapshot, decided, demand);
+      return held(snapshot, decided, { demand, now });
   }
+}
+
+/** A request joins those that wait for the model already, and shares their fate. */
+function withDemand({ demands }: FleetSnapshot, asked: Demand): { demand: Demand; demands: readonly Demand[] } {
+  const { model } = asked.request;
+  const known = demands.find((one) => one.kind === "requests" && one.mayStart && one.request.model === model);
+  if (asked.kind === "requests" && known !== undefined) return { demand: known, demands };
+  return { demand: asked, demands: [...demands, asked] };
+}
+
+/** What is decided for it; requests are served by whatever is started for their model. */
+function isAnswer(action: Action, { id, kind, request }: Demand): boolean {
+  if (action.kind === "stop" || action.kind === "sleep") return false;
+  return (
+    action.demand?.id === id ||
+    (kind === "requests" && action.kind === "start" && action.recipe.model === request.model)
+  );
 }
 
 /** Plans speak of nothing that the snapshot they were made from does not hold. */
@@ -77,11 +98,27 @@ function serves(replica: ReplicaSnapshot, summary: string): Explanation {
   return { ...NOTHING, model, verdict: "serves", summary, recipe: recipeId, profile: profileId, runtime, gpus };
 }
 
-function starts({ recipe, profile, runtime, gpus, reasons }: Extract<Action, { kind: "start" }>): Explanation {
+function wakes(sleeper: ReplicaSnapshot, why: string): Explanation {
+  return { ...serves(sleeper, `${sleeper.name} sleeps, and would be woken at once`), verdict: "wakes", why };
+}
+
+function refused(model: string, error: AimError): Explanation {
+  return {
+    ...NOTHING,
+    model,
+    verdict: "refused",
+    why: error.code,
+    summary: error.message,
+    reasons: causesOf(error),
+  };
+}
+
+function starts({ recipe, profile, runtime, gpus, why, reasons }: Extract<Action, { kind: "start" }>): Explanation {
   const on = gpus.length === 0 ? "" : ` on ${gpus.length} free ${gpus.length === 1 ? "GPU" : "GPUs"}`;
   return {
     model: recipe.model,
     verdict: "starts",
+    why,
     summary: `${recipe.id} with ${profile.id} would start at once${on}`,
     recipe: recipe.id,
     profile: profile.id,
@@ -103,19 +140,36 @@ function causesOf({ data, retryAfterMs }: AimError): readonly string[] {
   ];
 }
 
+interface Asked {
+  readonly demand: Demand;
+  readonly now: number;
+}
+
+type SentAway = Extract<Action, { kind: "stop" | "sleep" }>;
+
+/** For those who ask, not for others and not for being idle. */
+function isSentAway(action: Action, { id }: Demand): action is SentAway {
+  return (action.kind === "stop" || action.kind === "sleep") && action.demand?.id === id;
+}
+
+function sentAway({ kind, replica, reason }: SentAway): Explanation["evicts"][number] {
+  return { replica, reason: kind === "sleep" ? `${reason}; it is put to sleep` : reason };
+}
+
 /** It would have to wait, perhaps for those that are stopped for it. */
-function held(snapshot: FleetSnapshot, { actions, holds }: Plan, { request }: Demand): Explanation {
-  const evicts = actions.flatMap((action) =>
-    action.kind === "stop" && action.demand?.id === ID ? [{ replica: action.replica, reason: action.reason }] : [],
-  );
+function held(snapshot: FleetSnapshot, { actions, holds }: Plan, { demand, now }: Asked): Explanation {
+  const { request } = demand;
+  const hold = holds.get(demand.id);
+  const evicts = actions.flatMap((action) => (isSentAway(action, demand) ? [sentAway(action)] : []));
   const selection = select(snapshot.recipes, request, offersOf(snapshot), snapshot.defaultRuntime);
   const chosen = selection.kind === "selected" ? selection : undefined;
-  const waiting = snapshot.demands.length;
+  const waiting = snapshot.demands.filter(({ id }) => id !== demand.id).length;
   const before = waiting === 0 ? [] : [`${waiting} other ${waiting === 1 ? "demand was" : "demands were"} there first`];
   return {
     model: request.model,
     verdict: evicts.length > 0 ? "evicts" : "waits",
-    summary: holds.get(ID)?.text ?? "it would wait",
+    ...(hold && { why: hold.why }),
+    summary: hold === undefined ? "it would wait" : describeHold(hold, now, { doing: "loading" }),
     ...(chosen && {
       recipe: chosen.recipe.id,
       profile: chosen.profile.id,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { explain, type Explanation } from "../../src/control/explain.ts";
 import type { LaunchOrder } from "../../src/control/fleet/orders.ts";
-import { ids, NOW, replica, requests, snapshot } from "../support/make-snapshot.ts";
+import { ids, NOW, POLICY, replica, requests, snapshot } from "../support/make-snapshot.ts";
 
 function ask(
   state: Parameters<typeof snapshot>[0] = {},
@@ -94,5 +94,75 @@ describe("an explanation", () => {
       verdict: "serves",
       summary: "a-1 already serves a with 4_gpu",
     });
+  });
+
+  const asleep = (overrides: object = {}) =>
+    replica("a", {
+      state: "sleeping",
+      gpus: ids(0, 4),
+      residualShare: 0.05,
+      sleep: { afterMs: 60_000, level: 1, hostBytes: 0 },
+      ...overrides,
+    });
+
+  it("says that one which sleeps would be woken", () => {
+    expect(ask({ replicas: [asleep()] })).toMatchObject({
+      verdict: "wakes",
+      why: "requests",
+      gpus: ids(0, 4),
+      summary: "a-1 sleeps, and would be woken at once",
+    });
+  });
+
+  it("says that somebody would be put to sleep for it", () => {
+    const sleep = { afterMs: 600_000, level: 1, hostBytes: 0 } as const;
+    const replicas = [
+      replica("b", { gpus: ids(0, 4), sleep, residualShare: 0.05 }),
+      replica("c", { gpus: ids(4, 8), inFlight: 1 }),
+    ];
+    const answer = ask({ replicas });
+    expect(answer).toMatchObject({ verdict: "evicts", why: "making room" });
+    expect(answer.evicts).toEqual([
+      { replica: "b-1", reason: "idle for 10 s; its GPUs are needed for a; it is put to sleep" },
+    ]);
+  });
+
+  it("says when somebody gives way who has just come", () => {
+    const fresh = { readyAt: NOW - 10_000, idleSince: NOW - 1_000, stateSince: NOW - 10_000 };
+    const replicas = [
+      replica("b", { gpus: ids(0, 4), ...fresh }),
+      replica("c", { gpus: ids(4, 8), inFlight: 1, ...fresh }),
+    ];
+    const answer = ask({ replicas });
+    expect(answer).toMatchObject({ verdict: "waits", why: "resident", recipe: "a", evicts: [] });
+    expect(answer.summary).toBe(
+      "all 8 MI300X (4 held by b-1, 4 by c-1) are in use, and have not been for long; one gives way in about 50 s",
+    );
+  });
+
+  it("says that too many replicas are loading already", () => {
+    const replicas = [replica("b", { state: "loading", gpus: ids(0, 4) })];
+    const policy = { ...POLICY, maxStarts: 1 };
+    expect(ask({ replicas, policy })).toMatchObject({
+      verdict: "waits",
+      why: "limit",
+      summary: "1 replica is loading, as many as may",
+    });
+  });
+
+  it("of a request is what those meet who wait already", () => {
+    const replicas = ["b", "c"].map((model, index) =>
+      replica(model, { gpus: ids(4 * index, 4 * index + 4), inFlight: 1 }),
+    );
+    const waiting = requests("a", { since: NOW - 50_000, waiting: 3 });
+    const answer = ask({ replicas, demands: [waiting] });
+    expect(answer).toMatchObject({ verdict: "waits", why: "busy" });
+    expect(answer.summary).toContain("one gives way in about 10 s");
+    expect(answer.reasons.join()).not.toContain("there first");
+    expect(ask({ demands: [waiting] })).toMatchObject({ verdict: "starts" });
+  });
+
+  it("names the code of a refusal", () => {
+    expect(ask({}, { request: { model: "a", gpus: 3 } })).toMatchObject({ why: "model_unavailable" });
   });
 });
