@@ -14,6 +14,8 @@ export interface ControlView {
   explain(request: LaunchRequest): ExplanationView;
   /** Stops it and starts it again with the same recipe, profile and flags; on any suitable GPUs. */
   restart(name: string, options: StopRequest, signal: AbortSignal): Promise<LaunchResult>;
+  /** Keeps a replica by name, or every replica of a model, from being evicted or unloaded for being idle; or no longer. */
+  pin(name: string, pinned: boolean): readonly ReplicaView[];
   /** Removes what is kept of replicas that no longer run: their logs, and the memory of a failed start. `force` stops them first. */
   remove(name: string, options: StopRequest, signal: AbortSignal): Promise<readonly string[]>;
   /** Fetches the image of a model, or an image by its name. Throws `AimError` before the first value when neither is known. */
@@ -67,10 +69,12 @@ export interface LaunchResult {
 export interface ExplanationView {
   readonly model: string;
   /**
-   * `serves`: a replica is there (or coming up); `starts`: at once, on free GPUs; `evicts`: after stopping others; `waits`:
-   * all suitable GPUs are busy or about to be given back; `refused`: it cannot be had, `reasons` says why.
+   * `serves`: a replica is there (or coming up); `wakes`: one that sleeps is woken; `starts`: at once, on free GPUs; `evicts`:
+   * after stopping others or putting them to sleep; `waits`: `why` says for what; `refused`: it cannot be had, `reasons` says why.
    */
-  readonly verdict: "serves" | "starts" | "evicts" | "waits" | "refused";
+  readonly verdict: "serves" | "wakes" | "starts" | "evicts" | "waits" | "refused";
+  /** The word for why, as events and metrics have it: "requests" of a start, "resident" of a wait, the error code of a refusal. */
+  readonly why?: string;
   /** One sentence. */
   readonly summary: string;
   readonly recipe?: string;
@@ -156,7 +160,10 @@ export interface ModelView {
   readonly model: string;
   readonly aliases: readonly string[];
   readonly status: "cold" | "starting" | "ready" | "sleeping" | "failed" | "unavailable";
+  /** Why it cannot be had, or what it waits for. */
   readonly reason?: string;
+  /** Until it serves, where that can be told: while it starts, wakes up, or waits for GPUs. */
+  readonly etaSeconds?: number;
   /** Where it failed: the last lines of that start, whose replica is gone. */
   readonly lastLines?: readonly string[];
   readonly recipes: readonly string[];
@@ -199,12 +206,22 @@ export interface ReplicaView {
   /** ISO 8601, UTC. */
   readonly startedAt: string;
   readonly readyAt?: string;
-  /** When it will be unloaded if nothing comes; "forever" when never; absent while busy or not ready. */
+  /** When it will be put to sleep if nothing comes; absent where it is not, and while it is busy or asleep. */
+  readonly sleepsAt?: string;
+  /** When it will be unloaded if nothing comes; "forever" when never; absent while it is busy or coming up. */
   readonly idleUntil?: string;
+  /** Idle time before unload; absent: for ever. */
+  readonly keepAliveSeconds?: number;
+  /** Neither evicted nor unloaded for being idle. */
+  readonly pinned?: true;
   /** The runtime's own id: container id or process id. */
   readonly backend?: string;
   readonly address?: string;
-  /** While it starts: seconds until it is ready, learned from earlier starts. */
+  /** Share of each of its GPUs; absent: the whole of them. */
+  readonly gpuShare?: number;
+  /** While it sleeps: 1 keeps the weights in the host's memory, 2 drops them. */
+  readonly sleepLevel?: 1 | 2;
+  /** While it starts or wakes up: seconds until it is ready, learned from earlier times. */
   readonly etaSeconds?: number;
   /** Engine flags that its launch added. */
   readonly flags?: readonly string[];
@@ -231,9 +248,19 @@ export interface GpuView {
   readonly reason?: string;
   readonly memoryBytes: number;
   readonly usedBytes?: number;
-  /** Name of the replica that holds it; absent when free. */
+  /** Name of the replica that holds it, of several the one that is awake; absent when free. */
   readonly replica?: string;
   readonly model?: string;
+  /** All that are on it: more than one where they share it, or where some sleep. */
+  readonly holders: readonly GpuHolder[];
+}
+
+export interface GpuHolder {
+  readonly replica: string;
+  readonly model: string;
+  readonly state: string;
+  /** Share of the GPU that it has while it is awake; 1: the whole of it. */
+  readonly share: number;
 }
 
 export interface RuntimeView {

@@ -26,7 +26,12 @@ export const replicaAnswer = z.object({
   gpus: names,
   inFlight: count,
   startedAt: z.string().default(""),
+  sleepsAt: z.string().optional(),
   idleUntil: z.string().optional(),
+  keepAliveSeconds: z.number().optional(),
+  pinned: z.boolean().default(false),
+  gpuShare: z.number().optional(),
+  sleepLevel: z.number().optional(),
   etaSeconds: z.number().optional(),
   pull: pullProgressAnswer.optional(),
 });
@@ -47,7 +52,8 @@ export const removedAnswer = z.object({ removed: names });
 export const explanationAnswer = z.object({
   explanation: z.object({
     model: z.string(),
-    verdict: z.enum(["serves", "starts", "evicts", "waits", "refused"]),
+    verdict: z.enum(["serves", "wakes", "starts", "evicts", "waits", "refused"]),
+    why: z.string().optional(),
     summary: z.string(),
     recipe: z.string().optional(),
     profile: z.string().optional(),
@@ -65,6 +71,7 @@ const modelAnswer = z.object({
   aliases: names,
   status: z.string(),
   reason: z.string().optional(),
+  etaSeconds: z.number().optional(),
   lastLines: names,
   replicas: count,
   inFlight: count,
@@ -100,6 +107,7 @@ export const gpuAnswer = z.object({
   memoryBytes: z.number(),
   usedBytes: z.number().optional(),
   replica: z.string().default(""),
+  holders: z.array(z.object({ replica: z.string(), state: z.string(), share: z.number() })).default([]),
 });
 
 export const gpusAnswer = z.object({ gpus: z.array(gpuAnswer) });

@@ -6,6 +6,7 @@ import { commandLine, facts } from "./facts.ts";
 /** The exit code of a dry run. */
 export const VERDICT_EXIT: Readonly<Record<ExplanationAnswer["verdict"], ExitCode>> = {
   serves: EXIT.ok,
+  wakes: EXIT.ok,
   starts: EXIT.ok,
   evicts: EXIT.ok,
   waits: EXIT.noCapacity,
@@ -14,10 +15,10 @@ export const VERDICT_EXIT: Readonly<Record<ExplanationAnswer["verdict"], ExitCod
 
 /** One fact a line; what is not known has none. */
 export function describeExplanation(explanation: ExplanationAnswer): string {
-  const { model, verdict, summary, recipe, profile, runtime, image, argv, gpus, evicts, reasons } = explanation;
+  const { model, verdict, why, summary, recipe, profile, runtime, image, argv, gpus, evicts, reasons } = explanation;
   return facts([
     ["MODEL", model],
-    ["VERDICT", `${verdict}: ${summary}`],
+    ["VERDICT", `${verdict}${why === undefined ? "" : ` (${why})`}: ${summary}`],
     ["RECIPE", recipe],
     ["PROFILE", profile],
     ["RUNTIME", runtime],

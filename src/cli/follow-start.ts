@@ -61,7 +61,7 @@ export async function followStarts(
 }
 
 function outcomeOf({ name, model, state, reason }: ReplicaAnswer): StartOutcome | undefined {
-  if (state === "ready" || state === "sleeping") return { kind: "ready", name };
+  if (state === "ready" || state === "dozing" || state === "sleeping") return { kind: "ready", name };
   if (state !== "failed" && state !== "gone") return undefined;
   return { kind: "failed", name, reason: causeIn(reason, model) || "no reason is known" };
 }

@@ -19,9 +19,34 @@ export function formatUntil(to: string | undefined, nowMs: number): string {
   return dueAt <= nowMs ? "now" : formatSeconds(dueAt - nowMs);
 }
 
-/** "ready", "loading (weights 62%, about 40 s left)". */
-export function formatState(state: string, reason = "", etaSeconds?: number): string {
-  if (state === "ready") return state;
+/** In words that a user knows; the other states are told by their own. */
+const WORDS: Readonly<Record<string, string>> = { dozing: "falling asleep", waking: "waking up" };
+
+/** How many GPUs it has, and which share of each where others may have the rest: "1 × 0.4". */
+export function formatGpus({
+  gpus,
+  gpuShare,
+}: {
+  readonly gpus: readonly string[];
+  readonly gpuShare?: number | undefined;
+}): string {
+  if (gpus.length === 0) return "";
+  return gpuShare === undefined ? String(gpus.length) : `${gpus.length} × ${gpuShare}`;
+}
+
+/** What becomes of one that nobody uses, and when: "sleeps in 4m 10s", else the time until it is unloaded. */
+export function formatFate(
+  fate: { readonly sleepsAt?: string | undefined; readonly idleUntil?: string | undefined },
+  nowMs: number,
+): string {
+  if (fate.sleepsAt === undefined) return formatUntil(fate.idleUntil, nowMs);
+  return `sleeps ${formatUntil(fate.sleepsAt, nowMs).replace(/^(?=\d)/, "in ")}`;
+}
+
+/** "ready", "loading (weights 62%, about 40 s left)", "sleeping", "waking up (about 3 s left)". */
+export function formatState(name: string, reason = "", etaSeconds?: number): string {
+  const state = WORDS[name] ?? name;
+  if (state === "ready" || state === "sleeping") return state;
   const news = newsOf(state, reason);
   const short = news.length > LONGEST_REASON ? `${news.slice(0, LONGEST_REASON - 1)}…` : news;
   const known = [short, formatLeft(reason, etaSeconds)].filter((text) => text !== "");

@@ -16,6 +16,7 @@ export function addReplicaVerbs(program: Command, calling: Calling): void {
   addExplain(program, calling);
   addStop(program, calling);
   addRestart(program, calling);
+  addPins(program, calling);
   addViews(program, calling);
   addLogs(program, calling);
 }
@@ -96,6 +97,18 @@ function addRestart(program: Command, { io, keep }: Calling): void {
     .action(async (names: string[], options: RmOptions) =>
       keep((await import("./commands/rm.ts")).rm(io, names, options)),
     );
+}
+
+function addPins(program: Command, { io, keep }: Calling): void {
+  const add = (action: "pin" | "unpin", description: string) =>
+    program
+      .command(action)
+      .description(description)
+      .argument("<names...>", "replicas or models")
+      .action(async (names: string[]) => keep((await import("./commands/pin.ts")).pin(io, names, action)));
+
+  add("pin", "keep replicas from being evicted and from being unloaded for being idle, until the gateway restarts");
+  add("unpin", "let replicas be evicted and unloaded for being idle again");
 }
 
 function addViews(program: Command, { io, keep }: Calling): void {

@@ -163,7 +163,7 @@ function gpuMetrics(registers: Registry[]) {
   return {
     gpus: new Gauge({
       name: "aim_gpu_allocated",
-      help: "1 where a replica holds the GPU, else 0.",
+      help: "1 where a replica of the model holds the GPU, be it alone, beside others or asleep; 0 where none does.",
       labelNames: ["gpu", "model"],
       registers,
     }),

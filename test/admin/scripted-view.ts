@@ -57,6 +57,7 @@ export function makeGpu(overrides: Partial<GpuView> = {}): GpuView {
     product: "MI300X",
     status: "free",
     memoryBytes: 192 * 2 ** 30,
+    holders: [],
     ...overrides,
   };
 }
@@ -108,6 +109,7 @@ export class ScriptedView implements ControlView {
   readonly shown = new Map<string, ShowView>();
   readonly explained: LaunchRequest[] = [];
   readonly restarts: { readonly name: string; readonly options: StopRequest }[] = [];
+  readonly pins: { readonly name: string; readonly pinned: boolean }[] = [];
   readonly removals: { readonly name: string; readonly options: StopRequest }[] = [];
   readonly pulls: string[] = [];
   readonly releases: string[] = [];
@@ -165,6 +167,13 @@ export class ScriptedView implements ControlView {
   async restart(name: string, options: StopRequest): Promise<LaunchResult> {
     this.restarts.push({ name, options });
     return this.onRestart(name);
+  }
+
+  pin(name: string, pinned: boolean): readonly ReplicaView[] {
+    this.pins.push({ name, pinned });
+    const found = this.replicaList.filter((replica) => replica.name === name || replica.model === name);
+    if (found.length === 0) throw new AimError("replica_not_found", `${name} is not running`);
+    return found;
   }
 
   async remove(name: string, options: StopRequest): Promise<readonly string[]> {

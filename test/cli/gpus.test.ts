@@ -42,6 +42,23 @@ describe("gpus", () => {
     });
   });
 
+  it("names all who are on one, with their shares, and who of them sleeps", async () => {
+    const holder = { model: "demo", state: "ready", share: 1 };
+    view.gpuList = [
+      makeGpu({
+        status: "held",
+        replica: "demo-1",
+        holders: [
+          { ...holder, replica: "demo-1", share: 0.4 },
+          { ...holder, replica: "demo-2", state: "sleeping" },
+        ],
+      }),
+      makeGpu({ number: 1, status: "held", replica: "demo-3", holders: [{ ...holder, replica: "demo-3" }] }),
+    ];
+    const lines = (await cli("gpus")).stdout.trimEnd().split("\n").slice(1);
+    expect(lines.map((line) => line.split("held").at(-1)?.trim())).toEqual(["demo-1 (0.4), demo-2 (asleep)", "demo-3"]);
+  });
+
   it("says so where there are none", async () => {
     expect(await cli("gpus")).toEqual({
       code: 0,

@@ -122,6 +122,14 @@ describe("explain", () => {
     });
   });
 
+  it("names the word for why, under which events and metrics know it", async () => {
+    view.onExplain = () =>
+      makeExplanation({ verdict: "waits", why: "resident", summary: "one gives way in about 50 s" });
+    expect((await cli("explain demo")).stdout).toContain("VERDICT   waits (resident): one gives way in about 50 s\n");
+    view.onExplain = () => makeExplanation({ verdict: "wakes", why: "requests", summary: "demo-1 would be woken" });
+    expect(await cli("explain demo")).toMatchObject({ code: 0, stdout: expect.stringContaining("wakes (requests): ") });
+  });
+
   it("prints what the admin API answers with --json", async () => {
     const { stdout } = await cli("explain demo --json");
     expect(JSON.parse(stdout)).toEqual({ explanation: makeExplanation() });

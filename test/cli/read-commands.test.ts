@@ -81,6 +81,30 @@ describe("ps", () => {
     expect((await cli("ps -aq")).stdout).toBe("big-1\n");
   });
 
+  it("says what sleeps, wakes up or is pinned, and what becomes of the others", async () => {
+    const gpus = ["0000:c1:00.0"];
+    view.replicaList = [
+      makeReplica({ gpus, sleepsAt: "2026-01-01T00:04:00.000Z", idleUntil: "2026-01-01T01:00:00.000Z" }),
+      makeReplica({ name: "demo-2", gpus, state: "dozing", reason: "idle for 5m" }),
+      makeReplica({ name: "demo-3", gpus, state: "sleeping", reason: "asleep", idleUntil: "2026-01-01T00:55:00.000Z" }),
+      makeReplica({ name: "demo-4", gpus, state: "waking", reason: "2 waiting for demo", etaSeconds: 3 }),
+      makeReplica({ name: "demo-5", gpus, gpuShare: 0.4, pinned: true, idleUntil: "forever" }),
+      makeReplica({ name: "demo-6", gpus, sleepsAt: "2025-12-31T23:59:59.000Z", idleUntil: "forever" }),
+    ];
+    expect((await cli("ps")).stdout).toBe(
+      [
+        "NAME     MODEL   STATE                                            GPUS      IN-FLIGHT   UPTIME   UNTIL",
+        "demo-1   demo    ready                                            1         0           0 s      sleeps in 4m",
+        "demo-2   demo    falling asleep (idle for 5m)                     1         0           0 s      -",
+        "demo-3   demo    sleeping                                         1         0           0 s      55m",
+        "demo-4   demo    waking up (2 waiting for demo, about 3 s left)   1         0           0 s      -",
+        "demo-5   demo    ready                                            1 × 0.4   0           0 s      pinned",
+        "demo-6   demo    ready                                            1         0           0 s      sleeps now",
+        "",
+      ].join("\n"),
+    );
+  });
+
   it("gives a terminal no orders that come from a name or a reason, and a pipe every byte", async () => {
     view.replicaList = [
       makeReplica({ model: "de\u001b]52;c;eA==\u0007mo\u202e", state: "failed", reason: "\u001b[2J!" }),

@@ -82,6 +82,37 @@ LOG         /var/log/aim-engine/demo-1.log
     });
   });
 
+  it("tells what becomes of one that nobody uses", async () => {
+    if (replica.kind !== "replica") throw new Error("a replica was meant");
+    const sleeper = {
+      ...replica.replica,
+      state: "sleeping",
+      gpus: ["0000:01:00.0"],
+      gpuShare: 0.4,
+      pinned: true as const,
+      keepAliveSeconds: 3_600,
+      sleepLevel: 1 as const,
+      idleUntil: "2026-01-01T01:00:00.000Z",
+    };
+    view.shown.set("demo-1", { ...replica, replica: sleeper });
+    const { stdout } = await show("demo-1");
+    for (const line of [
+      /^STATE +sleeping$/m,
+      /^SHARE +0.4 of each$/m,
+      /^PINNED +yes/m,
+      /^KEEP-ALIVE +1h$/m,
+      /^SLEEP LEVEL +1$/m,
+      /^UNTIL +2026-01-01T01/m,
+    ])
+      expect(stdout).toMatch(line);
+  });
+
+  it("tells when a model will be ready, where that is known", async () => {
+    const waiting = makeModel({ status: "cold", reason: "all GPUs are busy", etaSeconds: 222, waiting: 3 });
+    view.shown.set("demo", { kind: "model", model: waiting, recipes: [] });
+    expect((await show("demo")).stdout).toMatch(/^READY IN +about 3m 50s$/m);
+  });
+
   it("tells everything about a model and its recipes, by a name with a slash", async () => {
     view.shown.set("org/big", model);
     expect(await show("org/big")).toEqual({

@@ -46,8 +46,14 @@ function row(gpu: GpuAnswer): readonly string[] {
     gpu.numaNode?.toString() ?? "",
     gpu.usedBytes === undefined ? total : `${formatSize(gpu.usedBytes)} / ${total}`,
     gpu.status,
-    gpu.replica,
+    gpu.holders.length === 0 ? gpu.replica : gpu.holders.map(heldBy).join(", "),
   ];
+}
+
+/** "a-1", "a-1 (0.4)" with its share, "a-1 (asleep)". */
+function heldBy({ replica, state, share }: GpuAnswer["holders"][number]): string {
+  if (state === "sleeping") return `${replica} (asleep)`;
+  return share < 1 ? `${replica} (${share})` : replica;
 }
 
 function why({ id, number, status, reason }: GpuAnswer): string {

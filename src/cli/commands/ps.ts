@@ -1,7 +1,7 @@
 // ps: the replicas there are.
 import { modelsAnswer, readAnswer, replicasAnswer, type ReplicaAnswer } from "../answers.ts";
 import { EXIT, type ExitCode } from "../exit-codes.ts";
-import { formatAge, formatState, formatUntil } from "../format.ts";
+import { formatAge, formatFate, formatGpus, formatState } from "../format.ts";
 import type { Io } from "../io.ts";
 import { withGateway, type Session } from "../session.ts";
 import { table } from "../table.ts";
@@ -54,14 +54,13 @@ async function failedModels(
 }
 
 function row(replica: ReplicaAnswer, now: number): readonly string[] {
-  const until = formatUntil(replica.idleUntil, now);
   return [
     replica.name,
     replica.model,
     formatState(replica.state, replica.reason, replica.etaSeconds),
-    replica.gpus.length === 0 ? "" : String(replica.gpus.length),
+    formatGpus(replica),
     String(replica.inFlight),
     formatAge(replica.startedAt, now),
-    until,
+    replica.pinned ? "pinned" : formatFate(replica, now),
   ];
 }

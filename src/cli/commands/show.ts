@@ -2,7 +2,7 @@
 import { readAnswer, showAnswer, type ShowAnswer } from "../answers.ts";
 import { EXIT, type ExitCode } from "../exit-codes.ts";
 import { commandLine, facts } from "../facts.ts";
-import { formatDuration } from "../../lib/units.ts";
+import { formatDuration, formatRoughly } from "../../lib/units.ts";
 import { formatState } from "../format.ts";
 import type { Io } from "../io.ts";
 import { withGateway } from "../session.ts";
@@ -37,9 +37,14 @@ function describeReplica({ replica, details }: ReplicaShown): string {
     ["PROFILE", replica.profile],
     ["RUNTIME", replica.runtime],
     ["GPUS", replica.gpus.join(", ")],
+    ["SHARE", replica.gpuShare === undefined ? "" : `${replica.gpuShare} of each`],
     ["IN-FLIGHT", String(replica.inFlight)],
     ["STARTED", replica.startedAt],
     ["READY", replica.readyAt],
+    ["PINNED", replica.pinned ? "yes: neither evicted nor unloaded for being idle" : ""],
+    ["KEEP-ALIVE", replica.keepAliveSeconds === undefined ? "" : formatDuration(replica.keepAliveSeconds * 1000)],
+    ["SLEEPS", replica.sleepsAt],
+    ["SLEEP LEVEL", replica.sleepLevel?.toString()],
     ["UNTIL", replica.idleUntil],
     ["PHASES", details.phases.map(({ phase, seconds }) => `${phase} ${formatDuration(seconds * 1000)}`).join(", ")],
     ["ADDRESS", replica.address],
@@ -60,6 +65,7 @@ function describeModel({ model }: ModelShown): string {
     ["ALIASES", model.aliases.join(", ")],
     ["STATUS", model.status],
     ["REASON", model.reason],
+    ["READY IN", model.etaSeconds === undefined ? "" : `about ${formatRoughly(model.etaSeconds * 1000)}`],
     ["REPLICAS", String(model.replicas)],
     ["IN-FLIGHT", String(model.inFlight)],
     ["WAITING", String(model.waiting)],

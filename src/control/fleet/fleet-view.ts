@@ -46,6 +46,7 @@ export interface GpuStatus {
   readonly baselineBytes?: number;
   /** Of several, the one that is awake. */
   readonly holder?: Replica;
+  readonly holders: readonly Replica[];
 }
 
 export function takeSnapshot(parts: FleetParts): FleetSnapshot {
@@ -98,7 +99,8 @@ export function gpuStatuses(roster: Roster, { book, runtimes }: Equipment): read
   return all.map(({ runtime, gpu }, number) => {
     const holder = roster.holder(runtime, gpu.id);
     const baselineBytes = book.baselineBytes(runtime, gpu.id);
-    const known = { runtime, number, gpu, ...(baselineBytes === undefined ? {} : { baselineBytes }) };
+    const holders = roster.holders(runtime, gpu.id);
+    const known = { runtime, number, gpu, holders, ...(baselineBytes === undefined ? {} : { baselineBytes }) };
     if (holder !== undefined) return { ...known, status: "held", holder };
     return { ...known, status: "free", ...book.block(runtime, gpu, 0) };
   });

@@ -16,9 +16,17 @@ export interface GpuOverview {
   readonly usedBytes?: number;
   readonly replica?: string;
   readonly model?: string;
+  readonly holders: readonly Holding[];
 }
 
-export function overviewOf({ runtime, number, gpu, status, reason, holder }: GpuStatus): GpuOverview {
+interface Holding {
+  readonly replica: string;
+  readonly model: string;
+  readonly state: string;
+  readonly share: number;
+}
+
+export function overviewOf({ runtime, number, gpu, status, reason, holder, holders }: GpuStatus): GpuOverview {
   const { id, product, arch, partition, numaNode, memoryBytes, usedBytes } = gpu;
   return {
     id,
@@ -33,12 +41,19 @@ export function overviewOf({ runtime, number, gpu, status, reason, holder }: Gpu
     memoryBytes,
     ...(usedBytes === undefined ? {} : { usedBytes }),
     ...(holder === undefined ? {} : { replica: holder.name, model: holder.model }),
+    holders: holders.map(({ name, model, state, identity }) => ({
+      replica: name,
+      model,
+      state,
+      share: identity.gpuFraction ?? 1,
+    })),
   };
 }
 
 /** What cannot be read is left out rather than told as 0. */
-export function measureGpu({ gpu, holder, status, baselineBytes }: GpuStatus, metrics: Metrics): void {
-  metrics.gpus.set({ gpu: gpu.id, model: holder?.model ?? "" }, holder === undefined ? 0 : 1);
+export function measureGpu({ gpu, holders, status, baselineBytes }: GpuStatus, metrics: Metrics): void {
+  if (holders.length === 0) metrics.gpus.set({ gpu: gpu.id, model: "" }, 0);
+  for (const { model } of holders) metrics.gpus.set({ gpu: gpu.id, model }, 1);
   metrics.gpuQuarantined.set({ gpu: gpu.id }, status === "quarantined" ? 1 : 0);
   const memory = { total: gpu.memoryBytes, used: gpu.usedBytes, baseline: baselineBytes };
   for (const [kind, bytes] of Object.entries(memory)) {
