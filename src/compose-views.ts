@@ -22,6 +22,7 @@ export function controlView(
     launch: (request, signal) => operator.launch(request, signal),
     stop: (name, options, signal) => operator.stop(name, options, signal),
     restart: (name, options, signal) => operator.restart(name, options, signal),
+    pin: (name, pinned) => operator.pin(name, pinned),
     remove: (name, options, signal) => operator.remove(name, options, signal),
     releaseGpu: (id) => operator.releaseGpu(id),
     explain: (request) => inspector.explain(request),

@@ -1,4 +1,4 @@
-// /api/replicas: start, look at, stop, start again and forget replicas, and read what they write.
+// /api/replicas: start, look at, stop, start again, pin and forget replicas, and read what they write.
 import { Hono } from "hono";
 import { AimError } from "../errors.ts";
 import { systemClock } from "../lib/clock.ts";
@@ -54,6 +54,8 @@ function addActions(app: Hono, { view }: AdminDeps): void {
     const result = await whileConnected(c, restarted);
     return c.json(result, result.created ? 201 : 200);
   });
+  app.post("/api/replicas/:name{.+}/pin", (c) => c.json({ replicas: view.pin(c.req.param("name"), true) }));
+  app.post("/api/replicas/:name{.+}/unpin", (c) => c.json({ replicas: view.pin(c.req.param("name"), false) }));
   app.delete("/api/replicas/:name{.+}/remains", async (c) => {
     const options = { force: readFlag(c, "force") };
     const removed = view.remove(c.req.param("name"), options, c.req.raw.signal);

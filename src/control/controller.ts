@@ -141,9 +141,10 @@ export class Controller {
     const { fleet, clock, journal } = this.#deps;
     const snapshot = fleet.snapshot();
     const { actions, holds, wakeAt } = this.#deps.plan(snapshot, clock.now());
-    fleet.hold(holds);
     journal.planned(snapshot, { holds });
     for (const action of actions) this.#apply(action);
+    // Last: what was started just now is not in vain for those who only wait for what others start.
+    fleet.hold(holds);
     this.#timer?.cancel();
     this.#timerDueAt = Infinity;
     if (wakeAt !== undefined) this.#wakeAt(wakeAt);
@@ -183,7 +184,11 @@ export class Controller {
         const { keepAliveMs, pinned } = action.demand.wish ?? {};
         if (keepAliveMs !== undefined) fleet.keep(replica, keepAliveMs);
         if (pinned) fleet.pin(replica, pinned);
-        fleet.settleOrder(action.demand.id, { replica, created: false, reasons: [action.reason] });
+        const note =
+          keepAliveMs !== undefined && replica.pinned
+            ? [`${replica.name} is pinned: it is kept however long it is idle`]
+            : [];
+        fleet.settleOrder(action.demand.id, { replica, created: false, reasons: [action.reason, ...note] });
         return;
       }
       case "refuse":

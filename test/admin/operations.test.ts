@@ -238,9 +238,32 @@ describe("the machine and what runs on it", () => {
   });
 });
 
+describe("pinning", () => {
+  it("answers with the replicas meant, by replica and by model whether its slash is raw or encoded", async () => {
+    view.replicaList = [makeReplica(), makeReplica({ name: "big-1", model: "org/big" })];
+    expect(await post("/api/replicas/demo-1/pin")).toMatchObject({
+      status: 200,
+      body: { replicas: [{ name: "demo-1" }] },
+    });
+    expect(await post("/api/replicas/org/big/pin")).toMatchObject({ body: { replicas: [{ name: "big-1" }] } });
+    await post("/api/replicas/org%2Fbig/unpin");
+    expect(view.pins).toEqual([
+      { name: "demo-1", pinned: true },
+      { name: "org/big", pinned: true },
+      { name: "org/big", pinned: false },
+    ]);
+  });
+
+  it("is refused for what does not run", async () => {
+    expect(await post("/api/replicas/other/pin")).toMatchObject({ status: 404 });
+  });
+});
+
 describe("another web page", () => {
   const changes: readonly (readonly [string, string])[] = [
     ["POST", "/api/replicas/demo-1/restart"],
+    ["POST", "/api/replicas/demo-1/pin"],
+    ["POST", "/api/replicas/demo-1/unpin"],
     ["DELETE", "/api/replicas/demo-1/remains"],
     ["DELETE", "/api/replicas/demo-1"],
     ["POST", "/api/gpus/0/release"],
@@ -257,7 +280,8 @@ describe("another web page", () => {
     for (const headers of foreign) {
       expect(await answer(path, { method, headers })).toMatchObject({ status: 403 });
     }
-    expect([view.restarts, view.removals, view.stops, view.releases, view.pulls]).toEqual([[], [], [], [], []]);
+    const done = [view.restarts, view.pins, view.removals, view.stops, view.releases, view.pulls];
+    expect(done.flat()).toEqual([]);
   });
 
   it("is not what our own page is taken for", async () => {

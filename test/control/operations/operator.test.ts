@@ -99,6 +99,62 @@ describe("a launch that pins", () => {
   });
 });
 
+describe("a pin", () => {
+  const running = async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    return rig;
+  };
+
+  it("keeps a replica however long it is idle, until it is taken off", async () => {
+    const rig = await running();
+    expect(rig.plane.operator.pin("tiny", true)).toMatchObject([{ name: "tiny-1", pinned: true }]);
+    await rig.clock.advance(3_600_000);
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
+    expect(rig.plane.operator.pin("tiny-1", false)[0]).not.toHaveProperty("pinned");
+    await rig.clock.advance(5_000);
+    expect(rig.states()).toEqual([]);
+  });
+
+  it("keeps a replica from making room for others", async () => {
+    const recipes = [makeRecipe({ gpus: 1 }), makeRecipe({ id: "other", gpus: 1 })];
+    const rig = new Rig({ recipes, gpus: makeGpus(1) });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    rig.plane.operator.pin("tiny-1", true);
+    const other = rig.request("other");
+    await rig.clock.advance(300_000);
+    expect(other.outcome).toBe("refused");
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
+  });
+
+  it("is for what runs", async () => {
+    const rig = await running();
+    void rig.plane.operator.stop("tiny", { force: false }, never);
+    expect(() => rig.plane.operator.pin("tiny", true)).toThrow(/tiny is not running; "aim-engine launch --pin tiny"/);
+    await rig.clock.advance(5_000);
+    expect(() => rig.plane.operator.pin("tiny-1", false)).toThrow(/tiny-1 is not running; "aim-engine launch tiny"/);
+    expect(() => rig.plane.operator.pin("nobody", true)).toThrow(/no replica or model nobody/);
+  });
+
+  it("outlasts a keep-alive that a launch asks for, and says so", async () => {
+    const rig = await running();
+    rig.plane.operator.pin("tiny", true);
+    const { created, reasons } = await launch(rig, { model: "tiny", keepAliveMs: 1_000 });
+    expect(created).toBe(false);
+    expect(reasons).toContain("tiny-1 is pinned: it is kept however long it is idle");
+    await rig.clock.advance(600_000);
+    expect(rig.states()).toEqual(["tiny-1 ready"]);
+  });
+
+  it("stays on a replica that is restarted", async () => {
+    const rig = await running();
+    rig.plane.operator.pin("tiny", true);
+    expect((await restart(rig, "tiny")).replica).toMatchObject({ pinned: true });
+  });
+});
+
 describe("a restart", () => {
   it("stops a replica and starts one like it, with its flags, its idle time and its name", async () => {
     const rig = new Rig({ recipes: [vllm()] });
