@@ -212,6 +212,7 @@ export class Fleet {
   /** Keeps it from being evicted and from being unloaded for being idle, or no longer; forgotten when the gateway restarts. */
   pin(replica: Replica, pinned: boolean): void {
     replica.pinned = pinned;
+    this.#deps.journal.pinned(replica);
     this.#hooks.onChange();
   }
 
@@ -291,7 +292,6 @@ export class Fleet {
   }
 
   #isComing(model: string): boolean {
-    const comes = (one: Replica) => one.isStarting || one.isServing || one.state === "waking";
-    return this.#roster.ofModel(model).some(comes);
+    return this.#roster.ofModel(model).some((one) => one.isStarting || one.isServing || one.state === "waking");
   }
 }
