@@ -62,7 +62,9 @@ export class Fleet {
       clock: deps.clock,
       roster: this.#roster,
       demand: this.#demand,
+      journal: deps.journal,
       keepAliveMaxMs: deps.settings.keepAliveMaxMs,
+      isSurveyed: () => this.machines.isSurveyed,
       onChange: () => this.#hooks.onChange(),
       onIdle: (replica) =>
         this.#hooks.onIdle(replica.idleSince + Math.min(this.keepAliveMs(replica), replica.sleepAfterMs)),
@@ -122,6 +124,7 @@ export class Fleet {
 
   hold(holds: ReadonlyMap<string, Hold>): void {
     this.#demand.hold(holds);
+    this.#slots.planned();
   }
 
   advance(replica: Replica, state: "pulling" | "starting" | "loading", reason: string): void {

@@ -1,6 +1,7 @@
 // Who wants a replica and has none yet: requests that wait and launch orders, as one list for the planner.
 import type { AimError } from "../../errors.ts";
 import type { FleetDeps, FleetSettings } from "./fleet-deps.ts";
+import type { Journal } from "../journal.ts";
 import type { ReplicaLease } from "./lease.ts";
 import { Orders } from "./orders.ts";
 import type { Demand } from "../snapshot.ts";
@@ -10,14 +11,22 @@ import { Waiters, type Crowd } from "./waiters.ts";
 /** The book for those who may only look. */
 export type DemandView = Pick<DemandBook, "holdOf" | "isEmpty" | "waiting" | "waitingSince">;
 
+export interface DemandDeps extends Pick<FleetDeps, "clock" | "retryAfterMs"> {
+  readonly settings: Pick<FleetSettings, "waiters">;
+  readonly journal: Pick<Journal, "turnedAway">;
+}
+
 export class DemandBook {
   readonly waiters: Waiters<ReplicaLease>;
   readonly orders: Orders;
   /** Why demand that cannot be met now has to wait, by demand id, from the last plan. */
   #holds: ReadonlyMap<string, Hold> = new Map();
 
-  constructor(deps: Pick<FleetDeps, "clock" | "retryAfterMs"> & { readonly settings: Pick<FleetSettings, "waiters"> }) {
-    this.waiters = new Waiters(deps.settings.waiters, (model) => deps.retryAfterMs(model));
+  constructor(deps: DemandDeps) {
+    this.waiters = new Waiters(deps.settings.waiters, {
+      retryAfterMs: (model) => deps.retryAfterMs(model),
+      onFull: (model, error) => deps.journal.turnedAway(model, error),
+    });
     this.orders = new Orders(deps.clock);
   }
 

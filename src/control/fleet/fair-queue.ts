@@ -13,7 +13,7 @@ export class FairQueue<Q extends Queued> {
   };
   /** Of equal rank the higher priority comes first. */
   readonly #inOrder = [this.#classes.high, this.#classes.normal, this.#classes.low];
-  readonly #rightless = new Line<Q>();
+  readonly #withoutRight = new Line<Q>();
   #size = 0;
 
   get size(): number {
@@ -35,13 +35,17 @@ export class FairQueue<Q extends Queued> {
   }
 
   /** Those who may only use what was started for others. */
-  get rightless(): readonly Q[] {
-    return this.#rightless.all();
+  get withoutRight(): readonly Q[] {
+    return this.#withoutRight.all();
+  }
+
+  get countWithoutRight(): number {
+    return this.#withoutRight.size;
   }
 
   /** Whether a replica may be started or woken for somebody who waits here. */
   get mayStart(): boolean {
-    return this.#size > this.#rightless.size;
+    return this.#size > this.#withoutRight.size;
   }
 
   all(): readonly Q[] {
@@ -50,7 +54,7 @@ export class FairQueue<Q extends Queued> {
 
   add(queued: Q): void {
     this.#turnsOf(queued).add(queued);
-    if (!mayStart(queued)) this.#rightless.add(queued);
+    if (!mayStart(queued)) this.#withoutRight.add(queued);
     this.#size += 1;
   }
 
@@ -62,7 +66,7 @@ export class FairQueue<Q extends Queued> {
   /** False when it does not wait here. */
   delete(queued: Q): boolean {
     if (!this.#turnsOf(queued).delete(queued)) return false;
-    this.#rightless.delete(queued);
+    this.#withoutRight.delete(queued);
     this.#size -= 1;
     return true;
   }

@@ -33,6 +33,11 @@ export class Machines {
     return this.#runtimes;
   }
 
+  /** Whether it is known what already runs on each runtime that can be reached. */
+  get isSurveyed(): boolean {
+    return [...this.#runtimes.values()].every(({ known, unavailable }) => known || unavailable !== undefined);
+  }
+
   /** What a runtime has; `askedAt` is absent where that was not asked for now. */
   set(name: RuntimeName, runtime: RuntimeSnapshot, askedAt?: number): void {
     const { roster, journal } = this.#deps;

@@ -3,6 +3,7 @@
 import { AimError } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { pick } from "./balance.ts";
+import type { Journal } from "../journal.ts";
 import type { DemandBook } from "./demand.ts";
 import { Heat } from "./heat.ts";
 import { ReplicaLease, type RequestTraits } from "./lease.ts";
@@ -15,8 +16,11 @@ export interface SlotsDeps {
   readonly clock: Clock;
   readonly roster: Roster;
   readonly demand: DemandBook;
+  readonly journal: Pick<Journal, "turnedAway">;
   /** Longest idle time before unload that a request may ask for. */
   readonly keepAliveMaxMs: number;
+  /** Whether it is known of every runtime that is there what already runs. */
+  isSurveyed(): boolean;
   /** Somebody waits, has left, or the last slot of a replica that is to go was given back. */
   onChange(): void;
   /** A warm replica became free of requests, and nobody waits. */
@@ -53,7 +57,7 @@ export class Slots {
 
   #wait(model: string, request: RequestTraits, signal: AbortSignal): Promise<ReplicaLease> {
     const { clock, demand } = this.#deps;
-    if (request.mayStart === false && !this.#isComing(model)) return Promise.reject(asleep(model));
+    if (request.mayStart === false && !this.#isComing(model)) return Promise.reject(this.#asleep(model, 1));
     const onLeave = () => this.#left(model);
     const waiting = demand.waiters.add(model, { since: clock.now(), request, signal, onLeave });
     this.#deps.onChange();
@@ -78,6 +82,11 @@ export class Slots {
       this.grant(replica.model);
     }
     this.#refuseWithoutRight(replica.model);
+  }
+
+  /** A plan was carried out: whom nothing was started for will not get anything. */
+  planned(): void {
+    for (const model of this.#deps.demand.waiters.models()) this.#refuseWithoutRight(model);
   }
 
   /** Nobody waits any more, nor will. */
@@ -127,21 +136,25 @@ export class Slots {
   /** They do not wait for what others will not have started either. */
   #refuseWithoutRight(model: string): void {
     const { waiters } = this.#deps.demand;
-    if (waiters.count(model) > 0 && !this.#isComing(model)) waiters.refuseWithoutRight(model, asleep(model));
+    const count = this.#isComing(model) ? 0 : waiters.countWithoutRight(model);
+    if (count > 0) waiters.refuseWithoutRight(model, this.#asleep(model, count));
   }
 
-  /** Whether the model is up, or will be for somebody. */
+  #asleep(model: string, count: number): AimError {
+    const message = `${model} does not run, and this API key may not start it; ask again when it runs`;
+    const error = new AimError("model_asleep", message);
+    this.#deps.journal.turnedAway(model, error, count);
+    return error;
+  }
+
+  /** Whether the model is up, or will be for somebody, or may be: it may run without our knowing it yet. */
   #isComing(model: string): boolean {
-    return this.#deps.demand.waiters.mayStart(model) || this.#deps.roster.ofModel(model).some(isUp);
+    const { demand, roster } = this.#deps;
+    return demand.waiters.mayStart(model) || roster.ofModel(model).some(isUp) || !this.#deps.isSurveyed();
   }
 }
 
 /** One that does not answer just now counts: it will again, or be replaced. */
 function isUp({ isStarting, state }: Replica): boolean {
   return isStarting || state === "waking" || state === "ready";
-}
-
-function asleep(model: string): AimError {
-  const message = `${model} does not run, and this API key may not start it; ask again when it runs`;
-  return new AimError("model_asleep", message);
 }

@@ -35,6 +35,13 @@ export interface Crowd {
   readonly mayStart: boolean;
 }
 
+export interface WaitersDeps {
+  /** When those who find no place may ask again. */
+  retryAfterMs(model: string): number;
+  /** There was no place for somebody, or he had to make some. */
+  onFull(model: string, error: AimError): void;
+}
+
 interface Waiter<T> extends Applicant {
   readonly model: string;
   readonly onAbort: () => void;
@@ -49,15 +56,14 @@ interface Queue<T> {
 }
 
 export class Waiters<T> {
+  readonly #deps: WaitersDeps;
   readonly #maxPerModel: number;
-  readonly #retryAfterMs: (model: string) => number;
   readonly #common: readonly Bound<Waiter<T>>[];
   readonly #queues = new Map<string, Queue<T>>();
 
-  /** `retryAfterMs`: when those who find no place may ask again. */
-  constructor({ maxPerModel, maxTotal, maxBytes }: WaiterLimits, retryAfterMs: (model: string) => number) {
+  constructor({ maxPerModel, maxTotal, maxBytes }: WaiterLimits, deps: WaitersDeps) {
+    this.#deps = deps;
     this.#maxPerModel = maxPerModel;
-    this.#retryAfterMs = retryAfterMs;
     this.#common = [
       new Bound({
         most: maxTotal,
@@ -116,7 +122,7 @@ export class Waiters<T> {
 
   /** Those get the error who may only use what was started for others. */
   refuseWithoutRight(model: string, error: Error): void {
-    this.#refuse(this.#queues.get(model)?.order.rightless, error);
+    this.#refuse(this.#queues.get(model)?.order.withoutRight, error);
   }
 
   get isEmpty(): boolean {
@@ -130,6 +136,10 @@ export class Waiters<T> {
   /** Since when the one waits who has waited longest; undefined when nobody does. */
   oldest(model: string): number | undefined {
     return this.#queues.get(model)?.order.oldest?.since;
+  }
+
+  countWithoutRight(model: string): number {
+    return this.#queues.get(model)?.order.countWithoutRight ?? 0;
   }
 
   /** Whether a replica may be started or woken for somebody who waits for the model. */
@@ -165,7 +175,10 @@ export class Waiters<T> {
   }
 
   #queueFull(model: string, why: string): AimError {
-    return new AimError("queue_full", `${why}; try again later`, { retryAfterMs: this.#retryAfterMs(model) });
+    const retryAfterMs = this.#deps.retryAfterMs(model);
+    const error = new AimError("queue_full", `${why}; try again later`, { retryAfterMs });
+    this.#deps.onFull(model, error);
+    return error;
   }
 
   /** Nobody who had the say decided that it leaves: whoever manages the waiters has to hear of it. */

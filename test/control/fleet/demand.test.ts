@@ -9,7 +9,12 @@ const LIMITS = { maxPerModel: 1000, maxTotal: 10_000, maxBytes: 2 ** 30 };
 
 function setUp() {
   const clock = new FakeClock();
-  const book = new DemandBook({ clock, settings: { waiters: LIMITS }, retryAfterMs: () => 0 });
+  const book = new DemandBook({
+    clock,
+    settings: { waiters: LIMITS },
+    retryAfterMs: () => 0,
+    journal: { turnedAway() {} },
+  });
   const ask = (model: string, since: number, traits: Partial<RequestTraits> = {}) =>
     book.waiters.add(model, { since, request: { bodyBytes: 1, ...traits }, signal, onLeave: () => {} });
   return { clock, book, ask };

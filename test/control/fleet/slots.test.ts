@@ -74,10 +74,39 @@ it("says when the model is expected to those whom the queue has no place for", a
 describe("a request that may not start its model", () => {
   it("is refused at once while nothing of it runs", async () => {
     const rig = new Rig({ recipes: [makeRecipe()] });
+    await rig.clock.advance(100);
     const asked = rig.plane.pool.acquire("tiny", { bodyBytes: 0, ...MAY_NOT }, never);
     await expect(asked).rejects.toMatchObject({ code: "model_asleep", retryable: false });
     await rig.clock.advance(5_000);
     expect(rig.world.starts).toEqual([]);
+  });
+
+  it("waits until it is known what already runs, and is served or refused then", async () => {
+    const rig = new Rig({ recipes: [makeRecipe(), makeRecipe({ id: "other" })] });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    rig.boot();
+    const requests = ["tiny", "other"].map((model) => rig.request(model, { traits: MAY_NOT }));
+    await rig.clock.advance(5_000);
+    expect(requests.map(({ outcome }) => outcome)).toEqual(["served", "refused"]);
+    expect(isAimError(requests[1]?.error, "model_asleep")).toBe(true);
+  });
+
+  it("joins what is started without being asked for", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ replicas: { min: 1, max: 1 } })] });
+    const request = rig.request("tiny", { traits: MAY_NOT });
+    await rig.clock.advance(5_000);
+    expect(request.outcome).toBe("served");
+  });
+
+  it("is told of to operators when it is refused", async () => {
+    const rig = new Rig({ recipes: [makeRecipe()] });
+    await rig.clock.advance(100);
+    rig.request("tiny", { traits: MAY_NOT });
+    expect(rig.plane.fleet.demand.isEmpty).toBe(true);
+    expect(rig.events.since(0).filter(({ type }) => type.startsWith("waiters:refused"))).toMatchObject([
+      { model: "tiny" },
+    ]);
   });
 
   it("is served by what runs, and waits for a slot of it", async () => {

@@ -15,10 +15,18 @@ function applicant(traits: Partial<RequestTraits> = {}, rest: Partial<Applicant>
 class Waiting {
   readonly waiters: Waiters<string>;
   readonly answers: string[] = [];
+  /** What was told of those who found no place, or had to make some. */
+  readonly full: string[] = [];
 
   constructor(limits: Partial<ConstructorParameters<typeof Waiters>[0]> = {}) {
     const usual = { maxPerModel: 1000, maxTotal: 10_000, maxBytes: 100_000 };
-    this.waiters = new Waiters({ ...usual, ...limits }, () => 7_000);
+    this.waiters = new Waiters(
+      { ...usual, ...limits },
+      {
+        retryAfterMs: () => 7_000,
+        onFull: (model, { message }) => void this.full.push(`${model}: ${message}`),
+      },
+    );
   }
 
   add(
@@ -174,6 +182,9 @@ describe("the bounds on waiters", () => {
     waiting.add("6", { client: "other" }, { model });
     waiting.add("7", { client: "other" }, { model });
     expect(await waiting.told()).toEqual(["4 queue_full", "3 queue_full", "7 queue_full"]);
+    expect(waiting.full[0]).toContain("a: too many requests are waiting for");
+    expect(waiting.full[0]).toContain("more of them yours than anybody else's; try again later");
+    expect(waiting.full[2]).not.toContain("yours");
     expect(left).toEqual(["4", "3"]);
     waiting.add("8", { client: "flood" });
     expect(await waiting.told()).toEqual(["8 queue_full"]);
