@@ -25,9 +25,11 @@ export interface Sample {
 
 /** Of the window down: enough not to forget a minute too early, few enough to look at each time. */
 const DOWN_BUCKETS = 60;
+/** So many times the usual pause between two samples, and the gateway stood still rather than being busy. */
+const LATE = 3;
 
 export class ScaleTrack {
-  readonly #windows: ScaleWindows;
+  readonly #windows: ScaleWindows & { readonly everyMs: number };
   readonly #load: LoadWindow;
   /** As the load, but no moment counts for more than would double the replicas: a spike of a second is no reason to start one. */
   readonly #pressure: LoadWindow;
@@ -60,8 +62,7 @@ export class ScaleTrack {
 
   take({ current, load, starvedMs }: Sample, rule: ScaleRule, now: number): ScaleTarget | undefined {
     this.#count(current, now);
-    const ms = now - this.#lastAt;
-    this.#lastAt = now;
+    const ms = this.#sinceLast(now);
     this.#load.add(now, ms, load);
     this.#pressure.add(now, ms, Math.min(load, 2 * current * rule.target));
     this.#most.add(now, ms, load);
@@ -76,6 +77,16 @@ export class ScaleTrack {
     const replicas = desiredReplicas(samples, rule);
     if (replicas === current) return undefined;
     return { replicas, reason: replicas > current ? this.#whyMore(samples, rule, now) : this.#whyFewer(samples, rule) };
+  }
+
+  /** What went by while the gateway stood still was not seen: it counts as one sample, and ends what was observed without a break. */
+  #sinceLast(now: number): number {
+    const { everyMs } = this.#windows;
+    const ms = now - this.#lastAt;
+    this.#lastAt = now;
+    if (ms <= LATE * everyMs) return ms;
+    this.#steadySince = now;
+    return everyMs;
   }
 
   #count(current: number, now: number): void {

@@ -97,6 +97,14 @@ describe("the replicas of a model whose load shrinks", () => {
     expect(model.steps).toEqual([]);
   });
 
+  it("stay while it was not seen what there was to do", () => {
+    const track = new ScaleTrack(WINDOWS, 3, 0);
+    const sample = { current: 3, load: 4, starvedMs: 0 };
+    for (let second = 1; second <= 290; second++) track.take(sample, RULE, second * 1_000);
+    expect(track.take(sample, RULE, 900_000)).toBeUndefined();
+    expect(track.take({ ...sample, load: 1_000 }, RULE, 901_000)).toBeUndefined();
+  });
+
   it("do not come and go under a load that stays about the same", () => {
     const model = new Model();
     for (let round = 0; round < 300; round++) model.live(3, 20).live(3, 44).live(3, 31);
