@@ -39,6 +39,8 @@ async function answer(exchange: Exchange, routes: Routes, core: Core): Promise<v
   if (!isAuthorized(exchange, core.options.apiKeys)) return sendJson(response, 401, { error: "Unauthorized" });
   if (exchange.faults.disguise !== undefined) return disguise(exchange, exchange.faults.disguise);
   const route = routes.get(`${request.method} ${url.pathname}`);
+  if (route?.kind === "inference" && core.sleepMode.isAway)
+    core.log.warn(`${url.pathname} was asked for in its sleep; it waits until the engine is awake.`);
   if (route !== undefined) return route.handler(exchange, core);
   const known = [...routes.keys()].some((key) => key.endsWith(` ${url.pathname}`));
   throw statusError(known ? 405 : 404);

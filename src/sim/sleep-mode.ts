@@ -21,6 +21,7 @@ const IDLE_CHECK_MS = 10;
 export class SleepMode {
   readonly #parts: SleepParts;
   #asleep: SleepLevel | undefined;
+  #isAway = false;
 
   constructor(parts: SleepParts) {
     this.#parts = parts;
@@ -28,6 +29,11 @@ export class SleepMode {
 
   get isSleeping(): boolean {
     return this.#asleep !== undefined;
+  }
+
+  /** Generates nothing: it sleeps, is about to, or is not wholly awake yet. */
+  get isAway(): boolean {
+    return this.#isAway;
   }
 
   /** 0 when awake. */
@@ -42,6 +48,7 @@ export class SleepMode {
       while (engine.running + engine.waiting > 0) await sleep(clock, IDLE_CHECK_MS, signal);
     }
     engine.pause();
+    this.#isAway = true;
     if (policy === "abort") engine.abortAll();
     await sleep(clock, sleepMs);
     if (level > 0) cache.clear();
@@ -54,6 +61,7 @@ export class SleepMode {
     await sleep(clock, wakeMs);
     if (tags.length > 0 && !tags.includes("kv_cache")) return;
     this.#asleep = undefined;
+    this.#isAway = false;
     engine.resume();
   }
 }

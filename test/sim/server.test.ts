@@ -242,6 +242,7 @@ describe("sleep mode", () => {
     expect((await rig.post("/wake_up", "")).status).toBe(200);
     expect((await pending).status).toBe(200);
     expect(await rig.metric("vllm:engine_sleep_state", 'sleep_state="awake"')).toBe(1);
+    expect(rig.log()).toContain("/v1/completions was asked for in its sleep; it waits until the engine is awake.");
   });
 
   it("wakes from level 2 in three calls", async () => {
