@@ -140,7 +140,8 @@ export class Exchange {
     const start = this.#lease?.coldStart === true ? "cold" : "warm";
     metrics.requests.inc({ route: this.route, model, code: String(error?.status ?? this.#status) });
     metrics.requestSeconds.observe({ route: this.route, model }, durationMs / 1000);
-    if (this.#queueMs !== undefined) metrics.queueSeconds.observe({ model, start }, this.#queueMs / 1000);
+    const priority = this.#priority ?? "normal";
+    if (this.#queueMs !== undefined) metrics.queueSeconds.observe({ model, start, priority }, this.#queueMs / 1000);
     if (this.#firstByteMs !== undefined) metrics.firstByteSeconds.observe({ model, start }, this.#firstByteMs / 1000);
     if (error === undefined) return;
     if (error.code === "client_closed_request") metrics.streamAborts.inc({ side: "client", phase: this.phase });

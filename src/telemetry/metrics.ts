@@ -52,8 +52,8 @@ function requestMetrics(registers: Registry[]) {
     }),
     queueSeconds: new Histogram({
       name: "aim_queue_wait_seconds",
-      help: "Time a request waited for a replica.",
-      labelNames: ["model", "start"],
+      help: "Time a request waited for a replica, by whether that had to be started for it, and by priority.",
+      labelNames: ["model", "start", "priority"],
       buckets: SECONDS_LONG,
       registers,
     }),
