@@ -59,6 +59,14 @@ describe("comparing the fleet with what runs", () => {
     draining.transition("ready", "", 0);
     draining.transition("draining", "", 0);
     expect(find([], [draining])).toEqual(["died"]);
+    const dozing = settled();
+    for (const state of ["ready", "dozing"] as const) dozing.transition(state, "", 0);
+    expect(find([], [dozing])).toEqual(["died"]);
+    const sleeper = settled();
+    sleeper.transition("sleeping", "", 0);
+    expect(find([], [sleeper])).toEqual(["died"]);
+    sleeper.transition("waking", "", 0);
+    expect(find([], [sleeper])).toEqual(["died"]);
   });
 
   it("a replica of another runtime is not missed", () => {

@@ -49,6 +49,8 @@ const GIB = 2 ** 30;
 const IDLE_SHARE = 0.1;
 /** What a sleeper is taken to keep whose GPUs were not seen with it alone. */
 export const ASSUMED_RESIDUAL = 0.15;
+/** What an engine that is told to keep to a share takes beside it: captured graphs, libraries. */
+const BESIDE_SHARE = 0.03;
 
 export class GpuBook {
   readonly #recoveryMs: number;
@@ -194,9 +196,10 @@ export function sparedBytes({ memoryBytes }: Pick<Gpu, "memoryBytes">, baselineB
 
 /** How much of the memory of a GPU those who hold it may use: what sleepers keep, and the shares of the others. */
 export function heldShare(holders: readonly Holder[]): number {
-  const shares = holders.map(({ state, residualShare, identity }) =>
-    state === "sleeping" ? (residualShare ?? ASSUMED_RESIDUAL) : (identity.gpuFraction ?? 1),
-  );
+  const shares = holders.map(({ state, residualShare = ASSUMED_RESIDUAL, identity: { gpuFraction } }) => {
+    if (state === "sleeping") return residualShare;
+    return gpuFraction === undefined ? 1 : gpuFraction + BESIDE_SHARE;
+  });
   return shares.reduce((sum, share) => sum + share, 0);
 }
 

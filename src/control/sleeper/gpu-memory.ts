@@ -90,7 +90,11 @@ export function residualOf(sights: readonly Sight[]): number | undefined {
 function hadOf(replica: Replica, { gpu, baselineBytes = 0, others }: Sight): number {
   const asleep = others.filter(({ state }) => state === "sleeping");
   const sharers = others.filter(({ state }) => state !== "sleeping");
-  const share = heldShare([replica]);
+  const share = shareOf(replica);
   const bytes = (gpu.usedBytes ?? 0) - baselineBytes - heldShare(asleep) * gpu.memoryBytes;
-  return (Math.max(0, bytes) * share) / (share + heldShare(sharers));
+  return (Math.max(0, bytes) * share) / sharers.reduce((sum, sharer) => sum + shareOf(sharer), share);
+}
+
+function shareOf({ identity }: Replica): number {
+  return identity.gpuFraction ?? 1;
 }

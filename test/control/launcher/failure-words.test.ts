@@ -77,6 +77,18 @@ describe("an engine that ended", () => {
     expect(advice[1]).toContain("removed from outside");
   });
 
+  it.each([
+    ["put to sleep", "sleepless", "sleep_failed"],
+    ["woken", "unwakeable", "wake_failed"],
+  ] as const)("is not held against its starts when it could not be %s", (what, kind, cause) => {
+    const error = new Error("/sleep answered 500 to Bearer hf_abcdefghijklmnopqrstuvwxyz");
+    const failure = failureOf({ kind, error }, evidence({ wasReady: true }));
+    expect(failure).toMatchObject({ counts: false, cause, message: expect.stringContaining(what) });
+    expect(failure.advice).toContain("/sleep answered 500");
+    expect(failure.advice).toContain("not put to sleep");
+    expect(failure.advice).not.toContain("abcdefghijklmnop");
+  });
+
   it("never tells those who waited what it said last", () => {
     const ends = [exit(1), { kind: "stalled", silentMs: 180_000 }, { kind: "maimed" }] as const;
     for (const end of ends) expect(failureOf(end, evidence()).message).not.toContain("the end");
