@@ -128,7 +128,7 @@ describe("an explanation", () => {
   });
 
   it("says when somebody gives way who has just come", () => {
-    const fresh = { readyAt: NOW - 10_000, idleSince: NOW - 1_000, stateSince: NOW - 10_000 };
+    const fresh = { readyAt: NOW - 10_000, idleSince: NOW - 1_000, stateSince: NOW - 10_000, heat: 10 };
     const replicas = [
       replica("b", { gpus: ids(0, 4), ...fresh }),
       replica("c", { gpus: ids(4, 8), inFlight: 1, ...fresh }),
