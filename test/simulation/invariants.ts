@@ -1,5 +1,6 @@
 // What must hold between any two moments, whatever happens.
 import { LABELS, type LaunchSpec } from "../../src/catalog/launch-spec.ts";
+import type { Replica } from "../../src/control/replica.ts";
 import type { FakeContainer } from "../support/fake-world.ts";
 import type { Rig } from "../support/make-plane.ts";
 import { HOLD_MS } from "./scenery.ts";
@@ -70,8 +71,17 @@ export class Invariants {
         this.blame(`${name} serves ${inFlight} while it is ${state}`);
       const waiting = plane.fleet.demand.waiting(replica.model);
       if (waiting > 0 && replica.hasRoom) this.blame(`${waiting} wait although ${name} has room`);
-      if (state !== "sleeping") this.#addShares(name, identity.gpus, identity.gpuFraction ?? 1);
+      if (this.#isAwake(replica)) this.#addShares(name, identity.gpus, identity.gpuFraction ?? 1);
     }
+  }
+
+  /** Whether it has the whole of its shares; of one that goes, or was just found, what there is of it tells. */
+  #isAwake({ name, state, identity }: Replica): boolean {
+    if (state === "sleeping") return false;
+    const isLeaving = state === "stopping" || state === "failed";
+    if (!isLeaving && !(state === "loading" && identity.adopted)) return true;
+    const rest = this.#rig.world.containers.get(name)?.rest;
+    return rest === undefined ? !isLeaving : rest !== "asleep";
   }
 
   /** What is still in flight there breaks off in this moment. */

@@ -109,7 +109,7 @@ export class Mishaps {
 
   #loseAnswer(): void {
     const { random, rig, tell } = this.#setting;
-    const lost = { call: random.one(["start", "stop", "list"] as const), afterMs: random.one([0, 100, 30_000]) };
+    const lost = { call: random.one(["start", "stop", "list"] as const), afterMs: random.one([1, 100, 30_000]) };
     tell(`the answer to the next ${lost.call} will be lost, which is noticed after ${lost.afterMs} ms`);
     rig.world.lostAnswers.push(lost);
   }

@@ -77,7 +77,8 @@ export class Operators {
     const { life } = rig;
     const check = (found: "serves" | "starts" | "refused", what: string) => {
       if (life.aborted || rig.clock.now() > askedAt || verdict === "waits" || verdict === "evicts") return;
-      if (found !== verdict) blame(`it was said that ${summary} (${verdict}), and the launch: ${what} (${found})`);
+      const expected = verdict === "wakes" ? "serves" : verdict;
+      if (found !== expected) blame(`it was said that ${summary} (${verdict}), and the launch: ${what} (${found})`);
     };
     launched.then(
       ({ created, replica }) => {

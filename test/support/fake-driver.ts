@@ -216,8 +216,8 @@ export class FakeDriver implements RuntimeDriver {
     const lost = this.#world.loses(call);
     const afterMs = lost?.afterMs ?? (call === "list" ? pace.answerMs : 0);
     if (afterMs > 0) await sleep(clock, afterMs, signal);
-    if (lost !== undefined) throw new AimError("runtime_unavailable", `the answer to ${call} was lost`);
     await this.#answer();
+    if (lost !== undefined) throw new AimError("runtime_unavailable", `the answer to ${call} was lost`);
   }
 
   /** The dead are never answered. */

@@ -10,6 +10,8 @@ interface Remains {
   readonly until: number;
 }
 
+/** Of what it had, what one that has ended still has. */
+const LEFT = 0.5;
 /** Shares are sums of decimals. */
 const SLACK = 1e-9;
 
@@ -25,16 +27,17 @@ export class FakeMemory {
   usedShare(gpu: string): number {
     const { sleep, strangers } = this.#world;
     const held = this.#holders(gpu).reduce((sum, one) => sum + sleep.memoryShare(one), 0);
-    const left = this.#leftOn(gpu).reduce((sum, { share }) => sum + 0.5 * share, 0);
+    const left = this.#leftOn(gpu).reduce((sum, { share }) => sum + share, 0);
     return Math.min(1, held + Math.max(left, strangers.get(gpu) ?? 0, held > 0 ? 0 : 0.001));
   }
 
   /** It has ended; what it had is free when the world's pace says so. */
   leave({ spec, rest }: FakeContainer): void {
-    const { pace, sleep, clock } = this.#world;
-    if (pace.releaseMs === 0) return;
-    const share = rest === "asleep" ? sleep.residualShare : shareOf(spec);
-    const remains = { name: `what is left of ${spec.replica}`, share, until: clock.now() + pace.releaseMs };
+    const { pace, clock } = this.#world;
+    // The little that a sleeper has is in nobody's way.
+    if (pace.releaseMs === 0 || rest === "asleep") return;
+    const until = clock.now() + pace.releaseMs;
+    const remains = { name: `what is left of ${spec.replica}`, share: LEFT * shareOf(spec), until };
     for (const gpu of spec.gpus) this.#remains.set(gpu, [...this.#leftOn(gpu), remains]);
   }
 
