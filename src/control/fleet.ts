@@ -13,13 +13,14 @@ import { takeSnapshot, type FleetParts } from "./fleet/fleet-view.ts";
 import { Machines } from "./fleet/machines.ts";
 import type { ReplicaLease, RequestTraits } from "./fleet/lease.ts";
 import type { LaunchOrder, OrderResult } from "./fleet/orders.ts";
-import { Replica, blueprintOf, identityOfStart, isStoppable } from "./replica.ts";
-import type { Blueprint, Entry, FoundReplica, Nap, ReplicaIdentity, StartDecision } from "./replica.ts";
+import { Replica, blueprintOf, isStoppable } from "./replica.ts";
+import type { Blueprint, Entry, FoundReplica, Nap, ReplicaIdentity } from "./replica.ts";
 import type { Hold, StopCause } from "./planner/why.ts";
 import { Roster, type RosterView } from "./fleet/roster.ts";
 import { Slots } from "./fleet/slots.ts";
 import { Wanted } from "./fleet/wanted.ts";
 import type { FleetSnapshot } from "./snapshot.ts";
+import { identityOfStart, type StartDecision } from "./start-decision.ts";
 
 export class Fleet {
   readonly #deps: FleetDeps;
@@ -137,9 +138,7 @@ export class Fleet {
   }
 
   located(replica: Replica, ref: BackendRef, address: URL | undefined): void {
-    replica.ref = ref;
-    replica.refSince = this.#deps.clock.now();
-    replica.address = address;
+    replica.located(ref, address, this.#deps.clock.now());
   }
 
   /** It answers, be it after its load or after its sleep. */

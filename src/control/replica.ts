@@ -17,8 +17,7 @@
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
 import { StartProgress } from "./launcher/phases.ts";
-import type { StartReason, StopCause } from "./planner/why.ts";
-import type { Wish } from "./fleet/wish.ts";
+import type { StopCause } from "./planner/why.ts";
 
 export type ReplicaState =
   | "pending"
@@ -222,6 +221,13 @@ export class Replica {
     this.idleSince = now;
   }
 
+  /** It runs, and this is where. */
+  located(ref: BackendRef, address: URL | undefined, now: number): void {
+    this.ref = ref;
+    this.refSince = now;
+    this.address = address;
+  }
+
   /** It sleeps, and is yet to be moved to `sleeping`. What was seen before counts where nothing is seen now. */
   sleeps({ level, residualShare, hostBytes }: Nap): void {
     this.sleepLevel = level;
@@ -258,47 +264,6 @@ export class Replica {
     const { inFlight, rampLimit } = this;
     return this.isServing && inFlight < rampLimit && inFlight < (this.recipe?.maxInFlight ?? Infinity);
   }
-}
-
-/** What the planner decided to start. */
-export interface StartDecision {
-  readonly recipe: Recipe;
-  readonly profile: Profile;
-  readonly runtime: RuntimeName;
-  readonly gpus: readonly string[];
-  /** The demand it is for. */
-  readonly demand?: {
-    readonly id: string;
-    readonly kind: "requests" | "order" | "wanted";
-    readonly why: StartReason;
-    readonly wish?: Wish;
-  };
-}
-
-export function identityOfStart(start: StartDecision, name: string): ReplicaIdentity {
-  const { recipe, profile, runtime, gpus, demand } = start;
-  const { keepAliveMs, flags = [], pinned, ...wish } = demand?.wish ?? {};
-  const chosen = [
-    ...(wish.name === undefined ? [] : (["name"] as const)),
-    ...(wish.on === undefined ? [] : (["gpus"] as const)),
-  ];
-  return {
-    name,
-    model: recipe.model,
-    recipeId: recipe.id,
-    recipeHash: recipe.hash,
-    profileId: profile.id,
-    runtime,
-    gpus,
-    adopted: false,
-    ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
-    ...(flags.length === 0 ? {} : { flags }),
-    ...(chosen.length === 0 ? {} : { chosen }),
-    ...(profile.gpuFraction === undefined ? {} : { gpuFraction: profile.gpuFraction }),
-    // What takes the place of one that an operator wanted is as wanted as that was.
-    ...((demand?.kind === "order" || demand?.why === "replacement") && { launched: true }),
-    ...(pinned && { pinned }),
-  };
 }
 
 export function isStarting(state: ReplicaState): boolean {

@@ -5,7 +5,8 @@
 // again when that start fails. Whoever starts a replica for another reason that does as well takes an entry over, with its wish.
 import type { Recipe, RecipeId } from "../../catalog/recipe.ts";
 import type { SelectRequest } from "../../catalog/select.ts";
-import type { Replica, StartDecision } from "../replica.ts";
+import type { Replica } from "../replica.ts";
+import type { StartDecision } from "../start-decision.ts";
 import type { Demand } from "../snapshot.ts";
 import type { ReplicaFailure } from "./failures.ts";
 import type { Roster } from "./roster.ts";
