@@ -7,12 +7,12 @@ import { formatDuration } from "./lib/units.ts";
 export const schedulerSchema = z
   .strictObject({
     minResidency: ending
-      .prefault("5m")
+      .prefault("7m30s")
       .describe(
-        "Least time for which a model that is in use keeps its GPUs when another one wants them; five times its load where that is shorter.",
+        "Least time for which a model that is in use keeps its GPUs when another one wants them; eight times its load where that is shorter.",
       ),
     maxWait: ending
-      .prefault("8m")
+      .prefault("9m")
       .describe(
         "How long requests wait for a model that is in use to give way; after that it gets no new ones and is drained.",
       ),

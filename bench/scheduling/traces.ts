@@ -62,7 +62,7 @@ export const TRACES: Readonly<Record<string, (options: TraceOptions) => Trace>> 
 
   "side-requests": ({ seed, scale = 1 }) => {
     const random = new Seeded(seed);
-    const durationMs = 2 * HOUR * scale;
+    const durationMs = 4 * HOUR * scale;
     const turns = Array.from(
       { length: durationMs / (30 * SECOND) },
       (_, turn) => (30 * turn + random.upTo(20)) * SECOND,

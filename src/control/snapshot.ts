@@ -75,7 +75,7 @@ export interface ReplicaSnapshot {
   readonly stateSince: number;
   /** What it would cost to have it back: the time of its load. */
   readonly loadMs: number;
-  /** How much its model was used lately: requests, of which those of ten minutes ago count half. */
+  /** How often its model is asked for lately: requests a minute. */
   readonly heat: number;
   /** Share of each of its GPUs that it has while it is awake; 1: the whole of them, alone. */
   readonly share: number;

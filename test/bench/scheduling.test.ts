@@ -5,8 +5,8 @@ import { run, type Result } from "../../bench/scheduling/run.ts";
 import { TRACES, type Trace, type TraceOptions } from "../../bench/scheduling/traces.ts";
 
 /** Settings of a gateway without a configuration, and the load of the alternating models, in seconds. */
-const MIN_RESIDENCY = 300;
-const MAX_WAIT = 480;
+const MIN_RESIDENCY = 450;
+const MAX_WAIT = 540;
 const LOAD = 60;
 /** Until whoever has to give way has finished its longest answer, and has been taken down. */
 const GIVING_WAY = 8;
@@ -55,12 +55,12 @@ describe("two models that are asked for in turn", async () => {
 });
 
 describe("chats with side-requests to a small model", async () => {
-  const trace = traceOf("side-requests", { seed: 1, scale: 0.5 });
+  const trace = traceOf("side-requests", { seed: 1 });
   const results = await runAll(trace);
 
-  it("lose a third of the time to loads, at most, that they do where the least recently used model goes at once", () => {
+  it("lose a fifth of the time to loads, at most, that they do where the least recently used model goes at once", () => {
     const ours = of(results, "ours");
-    expect(of(results, "lru").loadSeconds).toBeGreaterThanOrEqual(3 * ours.loadSeconds);
+    expect(of(results, "lru").loadSeconds).toBeGreaterThanOrEqual(5 * ours.loadSeconds);
     expect(ours.refused).toBe(0);
   });
 

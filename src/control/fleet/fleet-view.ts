@@ -20,7 +20,7 @@ export interface FleetParts {
   readonly machines: Equipment;
   readonly deps: Pick<FleetDeps, "recipes" | "scale" | "settings" | "usualLoadMs">;
   keepAliveMs(replica: Replica): number;
-  /** Requests of a model lately; see `ReplicaSnapshot.heat`. */
+  /** How often a model is asked for lately; see `ReplicaSnapshot.heat`. */
   heat(model: string): number;
 }
 

@@ -1,13 +1,21 @@
-// How much each model was used lately: a count of requests that halves every ten minutes. What is hot costs more to have
-// unloaded than what is not.
+// How often each model is asked for lately: an estimate of its rate in which a request of ten minutes ago counts half. What is
+// hot costs more to have unloaded than what is not.
 import type { Clock } from "../../lib/clock.ts";
 
 const HALF_LIFE_MS = 600_000;
+/** So little is left of what was before that it is forgotten: the next request begins anew. */
+const COLD = 0.5;
+/** Before that, two requests in a row would look like a flood. */
+const TELLING_MS = 60_000;
+const MINUTE_MS = 60_000;
 
 interface Warmth {
+  /** Requests, each halved every half-life. */
   value: number;
   /** When that was its value. */
   at: number;
+  /** When the first of them came. */
+  since: number;
 }
 
 /** One entry for each model that was ever asked for: as many as the catalogue has at most. */
@@ -24,16 +32,23 @@ export class Heat {
     const at = this.#clock.now();
     const warmth = this.#models.get(model);
     if (warmth === undefined) {
-      this.#models.set(model, { value: 1, at });
+      this.#models.set(model, { value: 1, at, since: at });
       return;
     }
-    warmth.value = cooled(warmth, at) + 1;
+    const left = cooled(warmth, at);
+    if (left < COLD) warmth.since = at;
+    warmth.value = left < COLD ? 1 : left + 1;
     warmth.at = at;
   }
 
-  of(model: string): number {
+  /** Requests a minute, from what was seen since the model came into use. */
+  perMinute(model: string): number {
     const warmth = this.#models.get(model);
-    return warmth === undefined ? 0 : cooled(warmth, this.#clock.now());
+    if (warmth === undefined) return 0;
+    const now = this.#clock.now();
+    // A rate that has lasted for long has a sum of rate × half-life / ln 2, one that has just begun only a part of that.
+    const seen = 1 - 2 ** (-Math.max(TELLING_MS, now - warmth.since) / HALF_LIFE_MS);
+    return (cooled(warmth, now) * Math.LN2 * MINUTE_MS) / (HALF_LIFE_MS * seen);
   }
 }
 

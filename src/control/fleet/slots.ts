@@ -42,9 +42,9 @@ export class Slots {
     this.#ramps = new Ramps({ clock: deps.clock, onOpen: (replica) => this.grant(replica.model) });
   }
 
-  /** How much a model was used lately; see `ReplicaSnapshot.heat`. */
+  /** How often a model is asked for lately; see `ReplicaSnapshot.heat`. */
   heat(model: string): number {
-    return this.#heat.of(model);
+    return this.#heat.perMinute(model);
   }
 
   /** A lease at once where a replica has room, else a promise of one; the hot path never allocates a promise. */

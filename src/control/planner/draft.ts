@@ -39,12 +39,17 @@ export class Draft {
   readonly #starting = new Set<string>();
   /** Bytes of the host's memory that those take who sleep, by now or by this plan. */
   #asleepBytes = 0;
+  /** Models that requests wait for, and that nothing serves or will. */
+  readonly #rivals: number;
 
   constructor(snapshot: FleetSnapshot, now: number) {
     this.snapshot = snapshot;
     this.now = now;
     this.census = new Census(snapshot);
     this.ledger = new Ledger(snapshot, now);
+    this.#rivals = snapshot.demands.filter(
+      ({ kind, request }) => kind === "requests" && !this.census.isComing(request.model),
+    ).length;
     for (const { state, sleep } of snapshot.replicas) {
       if (sleep !== undefined && (state === "sleeping" || state === "dozing" || state === "waking"))
         this.#asleepBytes += sleep.hostBytes;
@@ -60,7 +65,7 @@ export class Draft {
     return {
       ledger: this.ledger,
       now: this.now,
-      policy: this.snapshot.policy,
+      contract: { policy: this.snapshot.policy, rivals: this.#rivals },
       isKept: (replica) => this.isKept(replica),
       costOf: (replica) => costOf(replica, this.census.live({ id: replica.recipeId, model: replica.model }).length),
     };

@@ -1,9 +1,9 @@
 // What has to go so that a replica fits: pure.
 import { formatDuration } from "../../lib/units.ts";
 import { isStarting } from "../replica.ts";
-import type { Demand, ReplicaSnapshot, SchedulingPolicy } from "../snapshot.ts";
+import type { Demand, ReplicaSnapshot } from "../snapshot.ts";
 import type { Ledger, Placement, Survey } from "./ledger.ts";
-import { isIdle, yieldsAt } from "./residency.ts";
+import { isIdle, yieldsAt, type Contract } from "./residency.ts";
 import type { Need, Seat } from "./seats.ts";
 import { cheapest, type Group } from "./victims.ts";
 
@@ -20,7 +20,7 @@ export type Room =
 export interface Occupancy {
   readonly ledger: Ledger;
   readonly now: number;
-  readonly policy: SchedulingPolicy;
+  readonly contract: Contract;
   /** Whether it may never be sent away to make room. */
   isKept(replica: ReplicaSnapshot): boolean;
   costOf(replica: ReplicaSnapshot): number;
@@ -69,10 +69,10 @@ function isBusy(replica: ReplicaSnapshot): boolean {
 }
 
 /** When the last of them has to go. */
-function latest({ occupants }: Group, demand: Demand, { ledger, policy }: Occupancy): number {
+function latest({ occupants }: Group, demand: Demand, { ledger, contract }: Occupancy): number {
   // What is freed beside an engine that is just measuring its memory would confuse it.
   if (occupants.some((replica) => ledger.isBesideLoad(replica))) return Infinity;
-  return Math.max(...occupants.map((replica) => yieldsAt(replica, demand, policy)));
+  return Math.max(...occupants.map((replica) => yieldsAt(replica, demand, contract)));
 }
 
 /** When so many GPUs are given back that it suffices. */

@@ -47,10 +47,29 @@ describe("a model that is used now and then", () => {
     ]);
   });
 
-  it("has a residency of five loads where its load is short", () => {
-    const quick = { loadMs: 2_000, idleSince: NOW - 1_000 };
-    expect(decide(meeting(holder({ ...quick, readyAt: NOW - 10_000 })))).toEqual(["stop a-1 (evicted)"]);
-    expect(decide(meeting(holder({ ...quick, readyAt: NOW - 9_999 })))).toEqual([]);
+  it("gives way at once when it is not likely to be asked for again before it could be back", () => {
+    expect(decide(meeting(holder({ heat: 0.9 })))).toEqual(["stop a-1 (evicted)"]);
+  });
+
+  it("shares its residency with all who wait, and has one load's time at least", () => {
+    const recipes = ["a", "b", "c", "d"].map((id) => makeRecipe({ id, gpus: 8 }));
+    const demands = ["b", "c", "d"].map((id) => requests(id));
+    const since = (readyAt: number) => ({ ...meeting(holder({ readyAt })), recipes, demands });
+    expect(decide(since(NOW - (5 * MINUTE) / 3))).toEqual(["stop a-1 (evicted)"]);
+    expect(decide(since(NOW - (5 * MINUTE) / 3 + 1))).toEqual([]);
+    const many = Array.from({ length: 30 }, (_, index) => `m${index}`);
+    const crowd = {
+      ...meeting(holder({ readyAt: NOW - MINUTE + 1 })),
+      recipes: [...recipes, ...many.map((id) => makeRecipe({ id, gpus: 8 }))],
+      demands: many.map((id) => requests(id)),
+    };
+    expect(decide(crowd)).toEqual([]);
+  });
+
+  it("has a residency of eight loads where its load is short", () => {
+    const quick = { loadMs: 2_000, heat: 60, idleSince: NOW - 1_000 };
+    expect(decide(meeting(holder({ ...quick, readyAt: NOW - 16_000 })))).toEqual(["stop a-1 (evicted)"]);
+    expect(decide(meeting(holder({ ...quick, readyAt: NOW - 15_999 })))).toEqual([]);
   });
 
   it("gives way to an operator's launch at once", () => {
