@@ -16,8 +16,6 @@ export interface ControlView {
   restart(name: string, options: StopRequest, signal: AbortSignal): Promise<LaunchResult>;
   /** Keeps a replica by name, or every replica of a model, from being evicted or unloaded for being idle; or no longer. */
   pin(name: string, pinned: boolean): readonly ReplicaView[];
-  /** Keeps a replica by name, or every replica of a model, from being evicted or unloaded for being idle; or no longer. */
-  pin(name: string, pinned: boolean): readonly ReplicaView[];
   /** Removes what is kept of replicas that no longer run: their logs, and the memory of a failed start. `force` stops them first. */
   remove(name: string, options: StopRequest, signal: AbortSignal): Promise<readonly string[]>;
   /** Fetches the image of a model, or an image by its name. Throws `AimError` before the first value when neither is known. */

@@ -110,7 +110,6 @@ export class ScriptedView implements ControlView {
   readonly explained: LaunchRequest[] = [];
   readonly restarts: { readonly name: string; readonly options: StopRequest }[] = [];
   readonly pins: { readonly name: string; readonly pinned: boolean }[] = [];
-  readonly pins: { readonly name: string; readonly pinned: boolean }[] = [];
   readonly removals: { readonly name: string; readonly options: StopRequest }[] = [];
   readonly pulls: string[] = [];
   readonly releases: string[] = [];
@@ -168,13 +167,6 @@ export class ScriptedView implements ControlView {
   async restart(name: string, options: StopRequest): Promise<LaunchResult> {
     this.restarts.push({ name, options });
     return this.onRestart(name);
-  }
-
-  pin(name: string, pinned: boolean): readonly ReplicaView[] {
-    this.pins.push({ name, pinned });
-    const found = this.replicaList.filter((replica) => replica.name === name || replica.model === name);
-    if (found.length === 0) throw new AimError("replica_not_found", `${name} is not running`);
-    return found;
   }
 
   pin(name: string, pinned: boolean): readonly ReplicaView[] {
