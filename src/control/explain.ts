@@ -8,6 +8,7 @@ import type { LaunchOrder } from "./fleet/orders.ts";
 import { toDemand } from "./fleet/orders.ts";
 import { plan } from "./planner.ts";
 import type { Action, Plan } from "./planner/actions.ts";
+import type { Hold } from "./planner/why.ts";
 import { describeHold } from "./wait-words.ts";
 import { isLive, type Demand, type FleetSnapshot, type ReplicaSnapshot } from "./snapshot.ts";
 
@@ -140,6 +141,14 @@ function causesOf({ data, retryAfterMs }: AimError): readonly string[] {
   ];
 }
 
+function afterwards(evicts: Explanation["evicts"]): string {
+  return `it would start as soon as ${evicts.map(({ replica }) => replica).join(" and ")} made room`;
+}
+
+function whatFor(hold: Hold | undefined, now: number): string {
+  return hold === undefined ? "it would wait" : describeHold(hold, now, { doing: "loading" });
+}
+
 interface Asked {
   readonly demand: Demand;
   readonly now: number;
@@ -169,7 +178,7 @@ function held(snapshot: FleetSnapshot, { actions, holds }: Plan, { demand, now }
     model: request.model,
     verdict: evicts.length > 0 ? "evicts" : "waits",
     ...(hold && { why: hold.why }),
-    summary: hold === undefined ? "it would wait" : describeHold(hold, now, { doing: "loading" }),
+    summary: evicts.length > 0 ? afterwards(evicts) : whatFor(hold, now),
     ...(chosen && {
       recipe: chosen.recipe.id,
       profile: chosen.profile.id,

@@ -32,7 +32,8 @@ describe("an explanation", () => {
   it("names who would be evicted, and why", () => {
     const replicas = [replica("b", { gpus: ids(0, 4) }), replica("c", { gpus: ids(4, 8), inFlight: 1 })];
     const answer = ask({ replicas });
-    expect(answer).toMatchObject({ verdict: "evicts", recipe: "a", gpus: [] });
+    const summary = "it would start as soon as b-1 made room";
+    expect(answer).toMatchObject({ verdict: "evicts", recipe: "a", gpus: [], summary });
     expect(answer.evicts).toEqual([{ replica: "b-1", reason: "idle for 10 s; its GPUs are needed for a" }]);
   });
 

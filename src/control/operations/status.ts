@@ -217,9 +217,11 @@ export class Status {
     if (pinned) return { ...kept, idleUntil: "forever" };
     const at = (ms: number) => iso(this.#clock.wallNow() + ms - this.#clock.now());
     const sleepMs = isResting ? undefined : recipe?.sleep?.afterMs;
+    // Who is due and still awake cannot sleep: there is too little of the host's memory, or it has failed to.
+    const isDue = sleepMs !== undefined && idleSince + sleepMs <= this.#clock.now();
     return {
       ...kept,
-      ...(sleepMs === undefined || sleepMs >= keepAliveMs ? {} : { sleepsAt: at(idleSince + sleepMs) }),
+      ...(sleepMs === undefined || isDue || sleepMs >= keepAliveMs ? {} : { sleepsAt: at(idleSince + sleepMs) }),
       idleUntil: keepAliveMs === Infinity ? "forever" : at(idleSince + keepAliveMs),
     };
   }

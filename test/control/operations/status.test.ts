@@ -66,6 +66,23 @@ describe("a model that sleeps", () => {
     expect(modelOf(rig, "a")?.etaSeconds).toBeLessThan(5);
   });
 
+  it("is not said to be due where the host has too little memory for it", async () => {
+    const sleep = { afterMs: MINUTE, level: 1, hostMemoryBytes: 2 ** 30 } as const;
+    const policy = {
+      minResidencyMs: 0,
+      maxWaitMs: MINUTE,
+      maxStarts: 8,
+      abortsUnwanted: true,
+      sleepMemoryBytes: 2 ** 20,
+    };
+    const recipes = [makeRecipe({ id: "a", gpus: 1, sleep, keepAliveMs: 10 * MINUTE })];
+    const rig = new Rig({ recipes, gpus: makeGpus(1), settings: { scheduling: policy } });
+    rig.request("a");
+    await rig.clock.advance(2 * MINUTE);
+    expect(replicaOf(rig)).toMatchObject({ state: "ready", idleUntil: expect.stringMatching(/^2026/) });
+    expect(replicaOf(rig)).not.toHaveProperty("sleepsAt");
+  });
+
   it("that is pinned stays awake for ever", async () => {
     const rig = await withSleeper();
     rig.request("a");
