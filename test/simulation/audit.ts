@@ -7,8 +7,7 @@ import type { FleetSnapshot, ReplicaSnapshot } from "../../src/control/snapshot.
 type StartAction = Extract<Action, { kind: "start" }>;
 type StopAction = Extract<Action, { kind: "stop" }>;
 
-/** Loads that a residency is worth at most. */
-const LOADS = 5;
+const MINUTE_MS = 60_000;
 /** What it takes to have one back that sleeps. */
 const NAP_MS = 5_000;
 /** Before a load that nobody waits for may be given up. */
@@ -144,23 +143,19 @@ class PlanAudit {
     if (left.length < min) this.#blame(`${what} although its recipe keeps ${min}`);
   }
 
-  /** Who is used keeps its GPUs for its residency, and gives way to nobody who has not waited long. */
+  /** Who is used gives way to nobody who has not waited long, and who is likely to be so again is not sent away at once. */
   #checkYields(replica: ReplicaSnapshot, demand: StopAction["demand"]): void {
     if (replica.state !== "ready" || demand === undefined) return;
     const { minResidencyMs, maxWaitMs } = this.#snapshot.policy;
-    const { name, readyAt, idleSince, loadMs, sleep } = replica;
+    const { name, readyAt, idleSince, loadMs, sleep, heat } = replica;
     const returnMs = sleep === undefined ? loadMs : Math.min(NAP_MS, loadMs);
-    const residencyMs = Math.min(minResidencyMs, LOADS * returnMs);
-    const served = this.#now - readyAt;
-    const isPatient =
-      demand.kind === "requests" &&
-      this.#now - demand.since >= maxWaitMs - SLACK &&
-      served >= Math.min(residencyMs, returnMs) - SLACK;
-    if (isPatient) return;
+    const leastMs = Math.min(minResidencyMs, returnMs) - SLACK;
+    const hasServed = this.#now - readyAt >= leastMs;
+    if (demand.kind === "requests" && this.#now - demand.since >= maxWaitMs - SLACK && hasServed) return;
     if (isUsed(replica)) return this.#blame(`${name} is drained for ${demand.id}, which has not waited for long`);
-    const isUnused = this.#now - idleSince >= Math.min(returnMs, residencyMs) - SLACK;
-    if (demand.kind !== "order" && served < residencyMs - SLACK && !isUnused)
-      this.#blame(`${name} makes room for ${demand.id} after ${served} of ${residencyMs} ms`);
+    const isInDemand = heat * returnMs >= MINUTE_MS;
+    if (demand.kind !== "order" && isInDemand && !hasServed && this.#now - idleSince < leastMs)
+      this.#blame(`${name} makes room for ${demand.id} before it was of use`);
   }
 }
 

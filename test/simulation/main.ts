@@ -80,8 +80,11 @@ async function findAll(bugs: readonly Bug[]): Promise<number> {
       const { outcome, seconds } = await timed(copy.root, options);
       const { failure } = outcome;
       if (failure === undefined) missed += 1;
-      const found = failure === undefined ? `not found in ${outcome.played}` : `seed ${failure.seed - options.from + 1}`;
-      console.log(`${bug.name.padEnd(28)} ${found.padEnd(20)} ${String(seconds).padStart(5)} s  ${firstLine(failure?.message)}`);
+      const found =
+        failure === undefined ? `not found in ${outcome.played}` : `seed ${failure.seed - options.from + 1}`;
+      console.log(
+        `${bug.name.padEnd(28)} ${found.padEnd(20)} ${String(seconds).padStart(5)} s  ${firstLine(failure?.message)}`,
+      );
     } finally {
       await copy.remove();
     }
