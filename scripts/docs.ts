@@ -41,8 +41,14 @@ function rowsOf(properties: Readonly<Record<string, SchemaNode>>, prefix: string
   return Object.entries(properties).flatMap(([key, node]) => {
     const path = `${prefix}${key}`;
     if (node.properties !== undefined) return rowsOf(node.properties, `${path}.`);
-    return [`| \`${path}\` | ${defaultOf(node)} | ${node.description ?? ""}${wordsOf(node)} |`];
+    const row = `| \`${path}\` | ${defaultOf(node)} | ${node.description ?? ""}${wordsOf(node)} |`;
+    return [row, ...rowsOf(entryOf(node), `${path}[].`)];
   });
+}
+
+/** The keys of the entries of a list that may be maps. */
+function entryOf({ items }: SchemaNode): Readonly<Record<string, SchemaNode>> {
+  return [items, ...(items?.anyOf ?? [])].find((one) => one?.properties !== undefined)?.properties ?? {};
 }
 
 function defaultOf(node: SchemaNode): string {

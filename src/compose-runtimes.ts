@@ -4,13 +4,14 @@ import type { RuntimeName } from "./catalog/recipe.ts";
 import type { Config } from "./config.ts";
 import type { ControlPlaneDeps } from "./control/plane.ts";
 import { systemClock as clock } from "./lib/clock.ts";
+import { runAll } from "./lib/run-all.ts";
 import { DockerDriver } from "./runtime/docker/driver.ts";
 import type { RuntimeDriver } from "./runtime/driver.ts";
 import { classifyFailure } from "./runtime/failure.ts";
 import { ProcessDriver } from "./runtime/process/driver.ts";
-import type { EngineSleep } from "./runtime/engine-sleep.ts";
+import { createEngineSleep } from "./runtime/engine-sleep.ts";
 import { parseProgress } from "./runtime/progress.ts";
-import { awaitReady, type ReadinessProbe } from "./runtime/readiness.ts";
+import { awaitReady, createReadinessProbe } from "./runtime/readiness.ts";
 import type { Logger } from "./telemetry/logger.ts";
 
 const READINESS_EVERY_MS = 200;
@@ -59,9 +60,15 @@ export function createDrivers(
   return drivers;
 }
 
+/** The engines as the control plane uses them, over connections that are closed with it. */
+export type Engines = ControlPlaneDeps["engines"] & { close(): Promise<void> };
+
 /** What only the runtime layer knows of engines: whether one answers, how it sleeps, and what its log lines mean. */
-export function engineKnowledge(probe: ReadinessProbe, sleep: EngineSleep): ControlPlaneDeps["engines"] {
+export function openEngines(): Engines {
+  const probe = createReadinessProbe({ clock });
+  const sleep = createEngineSleep({ clock });
   return {
+    close: () => runAll([() => probe.close(), () => sleep.close()]),
     isAsleep: (address, signal) => sleep.isAsleep(address, signal),
     fallAsleep: (address, level, signal) => sleep.fallAsleep(address, level, signal),
     wakeUp: (address, level, signal) => sleep.wakeUp(address, level, signal),

@@ -2,7 +2,7 @@
 import { createAdminRoutes } from "./admin/routes.ts";
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import { examineSurroundings } from "./compose-doctor.ts";
-import { createDrivers, engineKnowledge } from "./compose-runtimes.ts";
+import { createDrivers, openEngines } from "./compose-runtimes.ts";
 import { apiKeys, catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
 import { controlView, modelDirectory } from "./compose-views.ts";
 import { isLoopback, type Config } from "./config.ts";
@@ -17,8 +17,6 @@ import { JsonFile } from "./lib/json-file.ts";
 import { runAll } from "./lib/run-all.ts";
 import { systemRandom } from "./lib/random.ts";
 import { lockInstallation, type InstallationLock } from "./runtime/installation-lock.ts";
-import { createEngineSleep } from "./runtime/engine-sleep.ts";
-import { createReadinessProbe } from "./runtime/readiness.ts";
 import { EventLog } from "./telemetry/events.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
@@ -66,8 +64,7 @@ interface Parts {
 function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, lock }: Parts): System {
   const metrics = createMetrics({ processMetrics: true, version });
   const events = new EventLog(clock);
-  const probe = createReadinessProbe({ clock });
-  const sleep = createEngineSleep({ clock });
+  const engines = openEngines();
   const control = startControlPlane({
     clock,
     catalog,
@@ -75,7 +72,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
     events,
     metrics,
     logger,
-    engines: engineKnowledge(probe, sleep),
+    engines,
     estimateStore: estimateStore(config),
     settings: controlSettings(config),
   });
@@ -116,8 +113,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
       () => port.close(config.drainTimeout + LAST_WORDS_MS),
       () => cut.cancel(),
       () => control.stop(),
-      () => probe.close(),
-      () => sleep.close(),
+      () => engines.close(),
       () => lock.release(),
     ]);
   };
