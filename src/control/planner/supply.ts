@@ -25,16 +25,14 @@ export function kindsOf(gpus: readonly Gpu[]): readonly Kind[] {
   const kinds = [...Map.groupBy(gpus, likenessOf)].map(([likeness, alike]) => ({
     name: alike[0] === undefined ? "" : kindName(alike[0]),
     likeness,
-    gpus: alike.toSorted((a, b) => compareIds(a.id, b.id)),
+    gpus: alike.toSorted((a, b) => byNumber.compare(a.id, b.id)),
   }));
   kindsByInventory.set(gpus, kinds);
   return kinds;
 }
 
 /** renderD9 comes before renderD10. */
-function compareIds(a: string, b: string): number {
-  return a.localeCompare(b, "en", { numeric: true });
-}
+const byNumber = new Intl.Collator("en", { numeric: true });
 
 /** Whether GPUs of that kind are what the recipe asks for. */
 export function isSuitable(recipe: Recipe, { likeness, gpus: [first] }: Kind): boolean {
