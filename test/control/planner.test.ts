@@ -157,6 +157,14 @@ describe("making room", () => {
     expect(decide({ recipes, replicas: [kept], demands: [requests("c")] })).toEqual(["refuse c: no_capacity"]);
   });
 
+  it("never takes a recipe below its minimum, however many of its replicas are idle", () => {
+    const kept = [makeRecipe({ id: "a", gpus: 4, replicas: { min: 1, max: 2 } }), makeRecipe({ id: "b", gpus: 8 })];
+    const replicas = [1, 2].map((number) =>
+      replica("a", { name: `a-${number}`, gpus: ids(4 * number - 4, 4 * number), keepAliveMs: Infinity }),
+    );
+    expect(decide({ recipes: kept, replicas, demands: [requests("b")] })).toEqual(["refuse b: no_capacity"]);
+  });
+
   it("takes GPUs of one kind for one replica", () => {
     const gpus = [...makeGpus(2, "MI300X"), ...makeGpus(4, "MI250X").map((gpu) => ({ ...gpu, id: `x${gpu.id}` }))];
     const { actions } = plan(snapshot({ demands: [requests("a")], runtime: { gpus } }), NOW);

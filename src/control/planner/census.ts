@@ -42,6 +42,15 @@ export class Census {
     return this.ofModel(model).filter((replica) => replica.recipeId === id && this.isLive(replica));
   }
 
+  /** The replicas that a recipe's minimum keeps: those that serve, the busiest and those used last before the others. */
+  minimumOf(recipe: Recipe): readonly ReplicaSnapshot[] {
+    const serves = ({ state }: ReplicaSnapshot) => Number(state === "ready");
+    return this.live(recipe)
+      .filter(({ stale }) => !stale)
+      .sort((a, b) => serves(b) - serves(a) || b.inFlight - a.inFlight || b.idleSince - a.idleSince)
+      .slice(0, recipe.replicas.min);
+  }
+
   /** Whether requests of the model only have to wait for what is there: a start under way, or a slot on a busy replica. */
   isComing(model: string): boolean {
     return this.ofModel(model).some((replica) => this.isLive(replica));

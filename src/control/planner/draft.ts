@@ -92,8 +92,7 @@ export class Draft {
     if (replica.pinned && !isStarting(replica.state)) return true;
     const recipe = this.census.recipesOf(replica.model).find(({ id }) => id === replica.recipeId);
     if (recipe === undefined || recipe.replicas.min === 0) return false;
-    const counts = replica.state !== "ready" || replica.responsive;
-    return counts && this.census.live(recipe).length <= recipe.replicas.min;
+    return this.census.minimumOf(recipe).includes(replica);
   }
 
   /** While its runtime is away it could not be stopped, and goes on serving. */
