@@ -37,7 +37,7 @@ const POOL: readonly Recipe[] = [
   makeRecipe({ id: "salmon", gpus: 1, preload: true, keepAliveMs: 15_000 }),
   makeRecipe({ id: "herring", gpus: 1, maxInFlight: 4, replicas: { min: 0, max: 3, target: 2 } }),
   makeRecipe({ id: "krill", ...sharing(0.5), keepAliveMs: 15_000, replicas: { min: 0, max: 3 } }),
-  makeRecipe({ id: "shrimp", ...sharing(0.3), keepAliveMs: 10_000 }),
+  makeRecipe({ id: "shrimp", ...sharing(0.4), keepAliveMs: 10_000 }),
   makeRecipe({ id: "seal", gpus: 2, sleep: { afterMs: 3_000, level: 1, hostMemoryBytes: 2 ** 30 } }),
   makeRecipe({ id: "walrus", gpus: 4, sleep: { afterMs: 8_000, level: 2 } }),
   makeRecipe({ id: "lemming", profiles: [makeProfile(1, { env: { AIM_SIM_CRASH_BEFORE_READY: "0.05" } })] }),

@@ -27,6 +27,7 @@ export class FakeDriver implements RuntimeDriver {
   /** What is being made at this moment. */
   readonly #making = new Set<LaunchSpec>();
   #isDead = false;
+  #hasListed = false;
 
   constructor(world: FakeWorld, installation: string) {
     this.#world = world;
@@ -85,6 +86,8 @@ export class FakeDriver implements RuntimeDriver {
     await this.#answer();
     const found = this.#found();
     await this.#deliver("list", signal);
+    if (!this.#hasListed) this.#world.memory.seenSince = this.#world.clock.now();
+    this.#hasListed = true;
     return found;
   }
 

@@ -7,6 +7,7 @@ import { isAlive, type FakeContainer, type FakeWorld } from "./fake-world.ts";
 interface Remains {
   readonly name: string;
   readonly share: number;
+  readonly since: number;
   readonly until: number;
 }
 
@@ -18,6 +19,8 @@ const SLACK = 1e-9;
 export class FakeMemory {
   readonly #world: FakeWorld;
   readonly #remains = new Map<string, readonly Remains[]>();
+  /** When the gateway first saw what there is: of what was left before, it cannot tell whether a sleeper keeps it. */
+  seenSince = 0;
 
   constructor(world: FakeWorld) {
     this.#world = world;
@@ -36,8 +39,9 @@ export class FakeMemory {
     const { pace, clock } = this.#world;
     // The little that a sleeper has is in nobody's way.
     if (pace.releaseMs === 0 || rest === "asleep") return;
-    const until = clock.now() + pace.releaseMs;
-    const remains = { name: `what is left of ${spec.replica}`, share: LEFT * shareOf(spec), until };
+    const since = clock.now();
+    const name = `what is left of ${spec.replica}`;
+    const remains = { name, share: LEFT * shareOf(spec), since, until: since + pace.releaseMs };
     for (const gpu of spec.gpus) this.#remains.set(gpu, [...this.#leftOn(gpu), remains]);
   }
 
@@ -49,7 +53,7 @@ export class FakeMemory {
       );
       const beside = [
         ...others.map((one) => ({ name: one.spec.replica, share: shareOf(one.spec) })),
-        ...this.#leftOn(gpu),
+        ...this.#leftOn(gpu).filter(({ since }) => what === "started" || since > this.seenSince),
       ];
       const shares = beside.reduce((sum, { share }) => sum + share, shareOf(spec));
       const names = beside.map(({ name }) => name).join(" and ");
