@@ -188,14 +188,12 @@ function split<T>(items: readonly T[], belongs: (item: T) => boolean): [yes: T[]
 }
 
 /** What decides between the profiles that fit, and what is free for the chosen one at this moment. */
-function whyChosen({ recipe, profile, runtime, reason, supply }: Candidate, request: SelectRequest): string[] {
+function whyChosen({ recipe, runtime, reason, supply }: Candidate, request: SelectRequest): string[] {
   const asked = request.recipe === undefined ? "" : ", as asked for";
   const where = recipe.runtime === undefined ? ", the default runtime" : "";
   const reasons = [`recipe ${recipe.id}${asked}, on ${runtime}${where}`, reason];
   if (supply === undefined) return reasons;
-  const missing = profile.gpus - supply.free;
-  const free = `${supply.free} of ${supply.total} ${supply.name} are free`;
-  return [...reasons, missing > 0 ? `${free}; it needs ${missing} more than are free now` : free];
+  return [...reasons, `${supply.free} of ${supply.total} ${supply.name} are free`];
 }
 
 /** Without the model's name, so that models that lack the same thing can be told of together. */

@@ -84,7 +84,7 @@ describe("within a recipe", () => {
     expect(reasons([any], { gpus: 4 }, busy)).toEqual([
       "recipe any, on docker, the default runtime",
       "profile 4_gpu: 4 GPUs were asked for",
-      "2 of 8 MI300X are free; it needs 2 more than are free now",
+      "2 of 8 MI300X are free",
     ]);
   });
 

@@ -64,10 +64,14 @@ export class Ledger {
     const { free } = this.survey(placement, need);
     if (need.waking !== undefined)
       return free.length < need.count ? undefined : { gpus: need.waking.gpus, why: "where it sleeps" };
-    return place(
-      free.map(({ gpu }) => gpu),
-      need.count,
-    );
+    for (const seats of [free.filter((seat) => seat.isBest(need)), free.filter((seat) => !seat.hasSleeper), free]) {
+      const found = place(
+        seats.map(({ gpu }) => gpu),
+        need.count,
+      );
+      if (found !== undefined) return { ...found, why: besides(found, seats) };
+    }
+    return undefined;
   }
 
   survey(placement: Placement, need: Need): Survey {
@@ -208,6 +212,13 @@ const NO_SEATS: Survey = { seats: [], free: [], coming: [], taken: [] };
 /** What every runtime has to offer for `select`, before anything is planned. */
 export function offersOf(snapshot: FleetSnapshot): ReadonlyMap<RuntimeName, RuntimeOffer> {
   return new Ledger(snapshot, 0).offers;
+}
+
+/** Names those who are there already, awake or asleep. */
+function besides({ gpus, why }: Place, seats: readonly Seat[]): string {
+  const holders = seats.filter(({ gpu }) => gpus.includes(gpu.id)).flatMap((seat) => seat.holders);
+  const names = new Set(holders.map(({ name, state }) => (state === "sleeping" ? `${name}, which sleeps` : name)));
+  return names.size === 0 ? why : `${why}, beside ${[...names].join(" and ")}`;
 }
 
 function among(seats: readonly Seat[], on: readonly string[] | undefined): readonly Seat[] {

@@ -39,6 +39,16 @@ export class Seat {
     return this.holders.length === 0 && this.taken === 0 && !this.isClaimed && this.block === undefined;
   }
 
+  get hasSleeper(): boolean {
+    return this.holders.some(({ state }) => state === "sleeping");
+  }
+
+  /** Sharers keep together, which leaves whole cards to those who need them; those stay away from who sleeps, and may wake. */
+  isBest({ share }: Need): boolean {
+    const isShared = this.holders.length > 0 || this.taken > 0;
+    return !this.hasSleeper && isShared === share < 1;
+  }
+
   seat(replica: ReplicaSnapshot): void {
     this.holders.push(replica);
     if (isStarting(replica.state) || replica.state === "waking") this.#isLoading = true;

@@ -38,6 +38,13 @@ describe("shares of a GPU", () => {
     expect(holds.get("requests:b")?.why).toBe("coming");
   });
 
+  it("are had of a card that is shared already, which leaves whole ones to others", () => {
+    const two = { runtime: { gpus: GPUS.slice(0, 2) }, recipes: RECIPES };
+    const replicas = [sharer("a", 0.5, { gpus: ids(1, 2) })];
+    const { actions } = plan(snapshot({ ...two, replicas, demands: [requests("b")] }), NOW);
+    expect(actions).toMatchObject([{ kind: "start", gpus: ids(1, 2) }]);
+  });
+
   it("are started side by side on two cards", () => {
     const two = { runtime: { gpus: GPUS.slice(0, 2) } };
     expect(decide({ ...two, recipes: RECIPES, demands: [requests("a"), requests("b")] })).toEqual([

@@ -105,6 +105,18 @@ describe("beside a sleeper", () => {
     expect(decide({ ...alone, replicas: [sleeper("a")], demands: [requests("b")] })).toEqual(["start b on 4"]);
   });
 
+  it("nobody is placed while other GPUs are free: it may have to be woken", () => {
+    const { actions } = plan(snapshot({ recipes: RECIPES, replicas: [sleeper("a")], demands: [requests("b")] }), NOW);
+    expect(actions).toMatchObject([{ kind: "start", gpus: ids(4, 8) }]);
+  });
+
+  it("others are placed with a word about it", () => {
+    const { actions } = plan(snapshot({ ...alone, replicas: [sleeper("a")], demands: [requests("b")] }), NOW);
+    expect(actions).toMatchObject([{ kind: "start", gpus: ids(0, 4) }]);
+    const [start] = actions;
+    expect(start?.kind === "start" && start.reasons.at(-1)).toContain(", beside a-1, which sleeps");
+  });
+
   it("none fits that takes more: the sleeper goes", () => {
     const greedy = [
       makeRecipe({ id: "b", profiles: [makeProfile(4, { args: ["--gpu-memory-utilization", "0.97"] })] }),
