@@ -6,11 +6,16 @@ import { isIdle } from "./residency.ts";
 
 export function tendIdle(draft: Draft): void {
   for (const replica of draft.snapshot.replicas) {
-    if (!isIdle(replica) || draft.isAway(replica)) continue;
+    if (!isUnused(replica) || draft.isAway(replica)) continue;
     if (replica.stale) draft.stop(replica, "stale", "its recipe has changed or is gone, and it is idle");
     // What is freed beside an engine that is just measuring its memory would confuse it.
     else if (!draft.isKept(replica) && !draft.ledger.isBesideLoad(replica)) tend(replica, draft);
   }
+}
+
+/** A stale sleeper is not woken any more: whoever waits for its model needs its GPUs for another one. */
+function isUnused(replica: ReplicaSnapshot): boolean {
+  return isIdle(replica) || (replica.state === "sleeping" && replica.stale);
 }
 
 function tend(replica: ReplicaSnapshot, draft: Draft): void {
