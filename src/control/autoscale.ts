@@ -4,7 +4,7 @@ import type { Recipe } from "../catalog/recipe.ts";
 import type { Clock } from "../lib/clock.ts";
 import { startLoop, type Loop } from "../lib/loop.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { ScaleRule } from "./autoscale/desired.ts";
+import { meantLoad, type ScaleRule } from "./autoscale/desired.ts";
 import { ScaleTrack, type Sample, type ScaleWindows } from "./autoscale/scale-track.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Replica } from "./replica.ts";
@@ -12,8 +12,6 @@ import type { ScaleTarget } from "./snapshot.ts";
 
 type Watched = Pick<Fleet, "demand" | "reconsider" | "replicas">;
 
-/** Requests per replica where neither `target` nor `maxInFlight` says so: a batch that any engine serves well. */
-const USUAL_TARGET = 16;
 /** Between two samples: as often as a window needs to be seen in detail, within these bounds. */
 const MOST_OFTEN_MS = 1_000;
 const LEAST_OFTEN_MS = 5_000;
@@ -93,11 +91,10 @@ function isCurrent(replica: Replica): boolean {
 }
 
 /** Those that somebody wanted stay, whatever there is to do. */
-function ruleOf({ replicas: { min, max, target }, maxInFlight }: Recipe, replicas: readonly Replica[]): ScaleRule {
+function ruleOf(recipe: Recipe, replicas: readonly Replica[]): ScaleRule {
+  const { min, max } = recipe.replicas;
   const wanted = replicas.filter(({ pinned, identity }) => pinned || identity.launched).length;
-  // One that is full cannot do what it is meant for: it is meant for less.
-  const meant = Math.min(target ?? maxInFlight ?? USUAL_TARGET, maxInFlight ?? Infinity);
-  return { target: meant, floor: Math.max(1, min, wanted), max };
+  return { target: meantLoad(recipe), floor: Math.max(1, min, wanted), max };
 }
 
 function sampleOf(model: string, replicas: readonly Replica[], { demand }: Watched, now: number): Sample {

@@ -125,6 +125,19 @@ describe("a model whose load comes and goes", () => {
     expect(rig.world.starts).toHaveLength(2);
   });
 
+  it("is not given another replica again and again while one has its hands full for long", async () => {
+    const sleep = { afterMs: 10_000, level: 1 } as const;
+    for (const overrides of [{}, { sleep }]) {
+      const rig = scalable({ replicas: { min: 0, max: 2, target: 2 }, keepAliveMs: MINUTE, ...overrides });
+      rig.requests("tiny", 6, { serveMs: 30 * MINUTE });
+      await rig.clock.advance(29 * MINUTE);
+      expect(serving(rig)).toBe(2);
+      expect(decisions(rig)).toEqual({ "start:requests": 1, "start:scale-out": 1 });
+      await rig.clock.advance(5 * MINUTE);
+      expect(rig.states()).toEqual([]);
+    }
+  });
+
   it("keeps the replicas that an operator wanted", async () => {
     const rig = scalable();
     const launch = rig.plane.operator.launch({ model: "tiny", replicas: 3 }, never);

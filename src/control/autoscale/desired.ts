@@ -1,4 +1,13 @@
 // How many replicas a model should have: pure. Up soon, by what is to do on average; down late, by the most there was to do.
+import type { Recipe } from "../../catalog/recipe.ts";
+
+/** Requests per replica where neither `target` nor `maxInFlight` says so: a batch that any engine serves well. */
+const USUAL_TARGET = 16;
+
+/** Requests that one replica of the recipe is meant for. One that is full cannot do what it is meant for: it is meant for less. */
+export function meantLoad({ replicas: { target }, maxInFlight }: Pick<Recipe, "replicas" | "maxInFlight">): number {
+  return Math.min(target ?? maxInFlight ?? USUAL_TARGET, maxInFlight ?? Infinity);
+}
 
 /** What was seen of a model. Load is requests in flight and waiting, of all its replicas together. */
 export interface Samples {

@@ -1,5 +1,6 @@
 // What becomes of replicas that nobody uses: they are put to sleep, then unloaded, each when its time has come.
 import { formatDuration } from "../../lib/units.ts";
+import { meantLoad } from "../autoscale/desired.ts";
 import type { ReplicaSnapshot } from "../snapshot.ts";
 import type { Draft } from "./draft.ts";
 import { isIdle } from "./residency.ts";
@@ -9,13 +10,26 @@ export function tendIdle(draft: Draft): void {
     if (!isUnused(replica) || draft.isAway(replica)) continue;
     if (replica.stale) draft.stop(replica, "stale", "its recipe has changed or is gone, and it is idle");
     // What is freed beside an engine that is just measuring its memory would confuse it.
-    else if (!draft.isKept(replica) && !draft.ledger.isBesideLoad(replica)) tend(replica, draft);
+    else if (!draft.isKept(replica) && !draft.ledger.isBesideLoad(replica) && !isNeeded(replica, draft))
+      tend(replica, draft);
   }
 }
 
 /** A stale sleeper is not woken any more: whoever waits for its model needs its GPUs for another one. */
 function isUnused(replica: ReplicaSnapshot): boolean {
   return isIdle(replica) || (replica.state === "sleeping" && replica.stale);
+}
+
+/**
+ * The others of its model have more to do than they are meant for, be it that nothing of that can be moved to it: another one
+ * would be started, or it would be woken, as soon as it is gone.
+ */
+function isNeeded({ model, recipeId, state }: ReplicaSnapshot, { census }: Draft): boolean {
+  const recipe = census.recipesOf(model).find(({ id }) => id === recipeId);
+  if (recipe === undefined || recipe.replicas.max === 1 || state === "sleeping") return false;
+  const live = census.ofModel(model).filter((replica) => census.isLive(replica));
+  const load = live.reduce((sum, { inFlight }) => sum + inFlight, 0);
+  return live.length <= recipe.replicas.max && load > (live.length - 1) * meantLoad(recipe);
 }
 
 function tend(replica: ReplicaSnapshot, draft: Draft): void {

@@ -31,6 +31,8 @@ export function scale(draft: Draft): void {
 function scaleOut(alike: ReplicaSnapshot, target: ScaleTarget, draft: Draft): void {
   const recipe = draft.census.recipesOf(alike.model).find(({ id }) => id === alike.recipeId);
   if (recipe === undefined || draft.census.live(recipe).length >= recipe.replicas.max) return;
+  // It can be woken only when it sleeps.
+  if (draft.census.ofModel(alike.model).some(({ state }) => state === "dozing")) return;
   const purpose: Purpose = { why: "scale out", reason: target.reason };
   const [sleeper] = draft.census.sleepers(alike.model);
   if (sleeper !== undefined && wakeInPlace(sleeper, purpose, draft)) return;

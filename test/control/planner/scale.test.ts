@@ -32,6 +32,7 @@ describe("a model with more to do than its replicas should have", () => {
   it("has its sleeping replica woken first", () => {
     const asleep = serving(2, { state: "sleeping", inFlight: 0, keepAliveMs: Infinity });
     expect(decide({ ...wants(2), replicas: [serving(1), asleep] })).toEqual(["wake a-2 (scale out)"]);
+    expect(decide({ ...wants(2), replicas: [serving(1), { ...asleep, state: "dozing" }] })).toEqual([]);
   });
 
   it("gets the GPUs of who is not used, and of nobody who is", () => {
