@@ -47,7 +47,14 @@ export class Census {
     const serves = ({ state }: ReplicaSnapshot) => Number(state === "ready");
     return this.live(recipe)
       .filter(({ stale }) => !stale)
-      .sort((a, b) => serves(b) - serves(a) || b.inFlight - a.inFlight || b.idleSince - a.idleSince)
+      .sort(
+        (a, b) =>
+          serves(b) - serves(a) ||
+          b.inFlight - a.inFlight ||
+          b.idleSince - a.idleSince ||
+          // Of equals the eldest, whose caches are the warmest.
+          a.readyAt - b.readyAt,
+      )
       .slice(0, recipe.replicas.min);
   }
 
