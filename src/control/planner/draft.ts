@@ -89,7 +89,7 @@ export class Draft {
   isKept(replica: ReplicaSnapshot): boolean {
     if (replica.stuck) return true;
     if (replica.stale) return false;
-    if (replica.pinned && !isStarting(replica.state)) return true;
+    if (replica.pinned) return true;
     const recipe = this.census.recipesOf(replica.model).find(({ id }) => id === replica.recipeId);
     if (recipe === undefined || recipe.replicas.min === 0) return false;
     return this.census.minimumOf(recipe).includes(replica);

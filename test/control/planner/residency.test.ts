@@ -136,6 +136,11 @@ describe("pinned replicas", () => {
     expect(decide(meeting(pinned))).toEqual(["refuse b: no_capacity"]);
   });
 
+  it("come up although nobody waits for them: what ought to run is not begun twice", () => {
+    const loading = holder({ pinned: true, state: "loading", readyAt: 0, idleSince: NOW - MINUTE });
+    expect(decide(meeting(loading))).toEqual(["refuse b: no_capacity"]);
+  });
+
   it("go when their recipe has changed", () => {
     expect(decide({ recipes: RECIPES, replicas: [holder({ pinned: true, stale: true })] })).toEqual([
       "stop a-1 (stale)",
