@@ -141,6 +141,7 @@ function useRoom(demand: Demand, placement: Placement, room: Room, draft: Draft)
     case "wait": {
       // Who has been patient keeps what becomes free.
       if (isPatient(demand, draft)) ledger.reserve(placement);
+      draft.lookAgain(room.lookAt);
       return draft.hold(demand, room.why, whyWait(room, placement, draft), room.until);
     }
     case "kept": {

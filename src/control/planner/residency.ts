@@ -64,6 +64,21 @@ export function yieldsAt(replica: ReplicaSnapshot, demand: Demand, contract: Con
   return state === "ready" ? patienceEnds(replica, demand, contract.policy) : Infinity;
 }
 
+/** When it has to go if it goes on being used as it was lately: that it is not used for a while can be promised to nobody. */
+export function expectedAt(replica: ReplicaSnapshot, demand: Demand, contract: Contract): number {
+  const { state, stateSince, loadMs } = replica;
+  if (state === "ready" && isIdle(replica) && isInDemand(replica)) return goesAt(replica, demand, contract);
+  const at = yieldsAt(replica, demand, contract);
+  if (at < Infinity || !isStarting(state)) return at;
+  return goesAt({ ...replica, readyAt: stateSince + loadMs }, demand, contract);
+}
+
+function goesAt(replica: ReplicaSnapshot, demand: Demand, contract: Contract): number {
+  const isKept = demand.kind !== "order" && isInDemand(replica);
+  const servedAt = replica.readyAt + (isKept ? residencyMs(replica, contract) : 0);
+  return Math.min(servedAt, patienceEnds(replica, demand, contract.policy));
+}
+
 /** Whether it would be asked for, as often as it was lately, while it is being brought back. */
 function isInDemand(replica: ReplicaSnapshot): boolean {
   return (replica.heat * returnMs(replica)) / MINUTE_MS >= 1;

@@ -3,7 +3,7 @@ import { formatDuration } from "../../lib/units.ts";
 import { isStarting } from "../replica.ts";
 import type { Demand, ReplicaSnapshot } from "../snapshot.ts";
 import type { Ledger, Placement, Survey } from "./ledger.ts";
-import { isIdle, yieldsAt, type Contract } from "./residency.ts";
+import { expectedAt, isIdle, yieldsAt, type Contract } from "./residency.ts";
 import type { Need, Seat } from "./seats.ts";
 import { cheapest, type Group } from "./victims.ts";
 
@@ -12,8 +12,16 @@ export type Room =
   | { readonly kind: "coming"; readonly names: readonly string[] }
   /** These have to go; those that are busy finish what they have. */
   | { readonly kind: "make"; readonly victims: readonly ReplicaSnapshot[] }
-  /** Not before then, as far as that is known; `resident`: somebody who is not busy has not had them for long. */
-  | { readonly kind: "wait"; readonly why: "resident" | "busy"; readonly until: number | undefined }
+  /**
+   * Not before `lookAt`, and about `until`, as far as these are known; `resident`: somebody who is not busy has not had them for
+   * long.
+   */
+  | {
+      readonly kind: "wait";
+      readonly why: "resident" | "busy";
+      readonly until: number | undefined;
+      readonly lookAt: number;
+    }
   /** Too many GPUs belong to these, which are kept. */
   | { readonly kind: "kept"; readonly names: readonly string[] };
 
@@ -53,15 +61,17 @@ function seekRoom(survey: Survey, need: Need, demand: Demand, occupancy: Occupan
   const groups = whoHasToGo(survey, need, occupancy);
   const [kept, open] = split(groups, ({ occupants }) => occupants.some((one) => occupancy.isKept(one)));
   if (survey.seats.length - gainOf(kept) < need.count) return { kind: "kept", names: namesOf(kept) };
-  const when = new Map(open.map((group) => [group, latest(group, demand, occupancy)]));
+  const when = new Map(open.map((group) => [group, latest(group, demand, occupancy, yieldsAt)]));
   const ripe = open.filter((group) => (when.get(group) ?? Infinity) <= now);
   const quiet = ripe.filter(({ occupants }) => !occupants.some(isBusy));
   const cost = (replica: ReplicaSnapshot) => occupancy.costOf(replica);
   const victims = cheapest(quiet, missing, cost) ?? cheapest(ripe, missing, cost);
   if (victims !== undefined) return { kind: "make", victims };
-  const until = whenEnough(when, missing);
-  const waitsForIdle = open.some(({ occupants }) => occupants.every(isIdle));
-  return { kind: "wait", why: waitsForIdle ? "resident" : "busy", until: until === Infinity ? undefined : until };
+  const expected = new Map(open.map((group) => [group, latest(group, demand, occupancy, expectedAt)]));
+  const until = whenEnough(expected, missing);
+  const isTold = until > now && until < Infinity;
+  const why = open.some(({ occupants }) => occupants.every(isIdle)) ? "resident" : "busy";
+  return { kind: "wait", why, until: isTold ? until : undefined, lookAt: whenEnough(when, missing) };
 }
 
 function isBusy(replica: ReplicaSnapshot): boolean {
@@ -69,10 +79,15 @@ function isBusy(replica: ReplicaSnapshot): boolean {
 }
 
 /** When the last of them has to go. */
-function latest({ occupants }: Group, demand: Demand, { ledger, contract }: Occupancy): number {
+function latest(
+  { occupants }: Group,
+  demand: Demand,
+  { ledger, contract }: Occupancy,
+  when: typeof yieldsAt | typeof expectedAt,
+): number {
   // What is freed beside an engine that is just measuring its memory would confuse it.
   if (occupants.some((replica) => ledger.isBesideLoad(replica))) return Infinity;
-  return Math.max(...occupants.map((replica) => yieldsAt(replica, demand, contract)));
+  return Math.max(...occupants.map((replica) => when(replica, demand, contract)));
 }
 
 /** When so many GPUs are given back that it suffices. */

@@ -31,9 +31,15 @@ describe("a model that is used now and then", () => {
     const state = meeting(holder());
     expect(decide(state)).toEqual([]);
     const { holds, wakeAt } = plan(snapshot(state), NOW);
-    // It gives way when it has not been used for as long as its load takes.
-    expect(holds.get("requests:b")).toMatchObject({ why: "resident", until: NOW - 1_000 + MINUTE });
+    expect(holds.get("requests:b")).toMatchObject({ why: "resident", until: NOW - MINUTE + 5 * MINUTE });
+    // If it is not used for as long as its load takes it gives way sooner, which is looked at, and promised to nobody.
     expect(wakeAt).toBe(NOW - 1_000 + MINUTE);
+  });
+
+  it("is expected to serve for its residency after its load", () => {
+    const loading = holder({ state: "loading", waiting: 1, stateSince: NOW - 20_000 });
+    const { holds } = plan(snapshot(meeting(loading)), NOW);
+    expect(holds.get("requests:b")).toMatchObject({ why: "busy", until: NOW + 40_000 + 5 * MINUTE });
   });
 
   it("gives way at once when its residency is over", () => {
