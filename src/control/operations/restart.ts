@@ -4,7 +4,7 @@ import { AimError } from "../../errors.ts";
 import type { Fleet } from "../fleet.ts";
 import type { LaunchOrder } from "../fleet/orders.ts";
 import { wishOf } from "../fleet/wanted.ts";
-import type { Replica } from "../replica.ts";
+import type { Replica, ReplicaState } from "../replica.ts";
 
 export interface RestartContext {
   readonly fleet: Fleet;
@@ -36,12 +36,14 @@ export function orderLike(replica: Replica, { fleet, catalog }: RestartContext):
   };
 }
 
-/** Another one that an order for this one would be met by. */
+const RESTING: readonly ReplicaState[] = ["dozing", "sleeping", "waking"];
+
+/** Another one that an order for this one would be met by, now or once it is what it is about to be. */
 function isAlike(other: Replica, replica: Replica): boolean {
   const [some, its] = [other.identity, replica.identity];
   return (
     other !== replica &&
-    (other.isStarting || other.isServing) &&
+    (other.isStarting || other.isServing || RESTING.includes(other.state)) &&
     some.recipeId === its.recipeId &&
     some.profileId === its.profileId &&
     JSON.stringify(some.flags ?? []) === JSON.stringify(its.flags ?? [])

@@ -40,6 +40,21 @@ describe("a restart", () => {
     expect(rig.world.starts).toEqual(["mine", "mine"]);
   });
 
+  it.each([
+    ["sleeps", 20_000],
+    ["is just falling asleep", 11_300],
+  ])("starts it again beside another one of its model that %s, and leaves that alone", async (_, afterMs) => {
+    const sleep = { afterMs: 10_000, level: 1 } as const;
+    const rig = new Rig({ recipes: [makeRecipe({ id: "tiny", gpus: 1, sleep, keepAliveMs: Infinity })], gpus: GPUS });
+    await rig.clock.advance(100);
+    void rig.plane.operator.launch({ model: "tiny", replicas: 2 }, never);
+    await rig.clock.advance(afterMs);
+    void rig.plane.operator.restart("tiny-1", { force: false }, never);
+    await rig.clock.advance(3_000);
+    expect(rig.states().toSorted()).toEqual(["tiny-1 ready", "tiny-2 sleeping"]);
+    expect(rig.world.starts).toEqual(["tiny-1", "tiny-2", "tiny-1"]);
+  });
+
   it("takes any GPUs, and the next free name, where the launch chose none", async () => {
     const rig = new Rig({ recipes, gpus: GPUS });
     await rig.clock.advance(100);
