@@ -15,6 +15,7 @@ export interface Leftovers {
 export async function expectRest(rig: Rig, { recipes, clients, orders }: Leftovers): Promise<void> {
   expect("clients that still wait", clients, []);
   expect("orders that never ended", orders, 0);
+  expect("whether nobody waits", rig.plane.fleet.demand.isEmpty, true);
   for (const recipe of recipes) expectCount(rig, recipe, recipes);
   let isStopped = false;
   void rig.plane.stop().then(() => (isStopped = true));

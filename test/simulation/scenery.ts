@@ -13,6 +13,8 @@ export interface Scenery {
   readonly gpus: readonly Gpu[];
   readonly recipes: readonly Recipe[];
   readonly settings: Partial<ControlPlaneSettings>;
+  /** Of the memory of its GPUs, what an engine keeps in its sleep. */
+  readonly residualShare: number;
 }
 
 /** No replica may be kept for longer than that without being used, whatever requests and launches ask for. */
@@ -52,6 +54,7 @@ export function setScene(random: Seeded): Scenery {
     mood,
     gpus: makeGpus(random.upTo(4) + 4),
     recipes: cast,
+    residualShare: random.one([0.02, 0.05, 0.3]),
     settings: {
       keepAliveMs: 40_000,
       keepAliveMaxMs: MOST_KEPT_MS,

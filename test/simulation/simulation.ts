@@ -40,7 +40,7 @@ export async function simulate(options: SimulationOptions): Promise<string> {
 const CALM_MS = 900_000;
 const CALM_STEP_MS = 30_000;
 /** Between two deeds. */
-const PAUSES_MS = [0, 0, 1, 50, 50, 300, 1_000, 1_000, 4_000, 10_000];
+const PAUSES_MS = [0, 0, 0, 1, 10, 50, 50, 300, 300, 1_000, 1_000, 10_000];
 
 /** They are never looked at, and making them takes longer than anything else at a start. */
 const METRICS = createMetrics();
@@ -104,6 +104,7 @@ class Simulation {
       plan: (snapshot, now) => audit.check(snapshot, plan(snapshot, now), now),
     });
     rig.world.pace.logMs = 60_000;
+    rig.world.sleep.residualShare = this.#scenery.residualShare;
     rig.events.follow((event) => this.story.tell(`  ${event.type}: ${event.message}`));
     return rig;
   }

@@ -13,6 +13,8 @@ interface Remains {
 
 /** Of what it had, what one that has ended still has. */
 const LEFT = 0.5;
+/** What an engine takes that has a GPU for itself. */
+const ALONE = 0.9;
 /** Shares are sums of decimals. */
 const SLACK = 1e-9;
 
@@ -45,20 +47,22 @@ export class FakeMemory {
     for (const gpu of spec.gpus) this.#remains.set(gpu, [...this.#leftOn(gpu), remains]);
   }
 
-  /** Those that are awake on a GPU have no more than all of it, and who has it alone has nobody awake beside. */
+  /** Those that are awake on a GPU, what others keep in their sleep and what is left of others have no more than all of it. */
   noteDoubleUse(spec: LaunchSpec, what: "started" | "woken"): void {
     for (const gpu of spec.gpus) {
-      const others = this.#holders(gpu).filter(
-        ({ rest, spec: { replica } }) => rest !== "asleep" && replica !== spec.replica,
-      );
+      const others = this.#holders(gpu).filter((one) => one.spec.replica !== spec.replica);
       const beside = [
-        ...others.map((one) => ({ name: one.spec.replica, share: shareOf(one.spec) })),
+        ...others.map((one) => ({ name: one.spec.replica, share: this.#claimOf(one) })),
         ...this.#leftOn(gpu).filter(({ since }) => what === "started" || since > this.seenSince),
       ];
-      const shares = beside.reduce((sum, { share }) => sum + share, shareOf(spec));
+      const shares = beside.reduce((sum, { share }) => sum + share, Math.min(shareOf(spec), ALONE));
       const names = beside.map(({ name }) => name).join(" and ");
       if (shares > 1 + SLACK) this.#world.violations.push(`${spec.replica} was ${what} on ${gpu} beside ${names}`);
     }
+  }
+
+  #claimOf({ rest, spec }: FakeContainer): number {
+    return rest === "asleep" ? this.#world.sleep.residualShare : shareOf(spec);
   }
 
   #holders(gpu: string): readonly FakeContainer[] {
