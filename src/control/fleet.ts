@@ -120,7 +120,7 @@ export class Fleet {
   }
 
   refuse(model: string, error: AimError): void {
-    this.#demand.waiters.refuse(model, error);
+    this.#demand.refuse(model, error);
   }
 
   hold(holds: ReadonlyMap<string, Hold>): void {

@@ -4,6 +4,7 @@ import type { FleetDeps, FleetSettings } from "./fleet-deps.ts";
 import type { Journal } from "../journal.ts";
 import type { ReplicaLease } from "./lease.ts";
 import { Orders } from "./orders.ts";
+import { Patience } from "./patience.ts";
 import type { Demand } from "../snapshot.ts";
 import type { Hold } from "../planner/why.ts";
 import { Waiters, type Crowd } from "./waiters.ts";
@@ -19,6 +20,7 @@ export interface DemandDeps extends Pick<FleetDeps, "clock" | "retryAfterMs"> {
 export class DemandBook {
   readonly waiters: Waiters<ReplicaLease>;
   readonly orders: Orders;
+  readonly patience: Patience;
   /** Why demand that cannot be met now has to wait, by demand id, from the last plan. */
   #holds: ReadonlyMap<string, Hold> = new Map();
 
@@ -28,6 +30,7 @@ export class DemandBook {
       onFull: (model, error) => deps.journal.turnedAway(model, error),
     });
     this.orders = new Orders(deps.clock);
+    this.patience = new Patience(deps.clock);
   }
 
   get isEmpty(): boolean {
@@ -36,7 +39,7 @@ export class DemandBook {
 
   /** By rank, the lowest first. */
   list(): readonly Demand[] {
-    const requests = this.waiters.crowds().map(demandOf);
+    const requests = this.waiters.crowds().map((crowd) => demandOf(crowd, this.patience.since(crowd.model)));
     return [...requests, ...this.orders.demands()].sort((a, b) => a.rank - b.rank);
   }
 
@@ -59,14 +62,23 @@ export class DemandBook {
     return this.#holds.get(requestsId(model));
   }
 
+  /** Every request for the model gets the error. */
+  refuse(model: string, error: AimError): void {
+    this.waiters.refuse(model, error);
+    this.patience.end(model, { waiting: 0 });
+  }
+
   refuseAll(error: AimError): void {
-    for (const model of this.waiters.models()) this.waiters.refuse(model, error);
+    for (const model of this.waiters.models()) this.refuse(model, error);
     this.orders.refuseAll(error);
   }
 }
 
-function demandOf({ model, ...crowd }: Crowd): Demand {
-  return { id: requestsId(model), kind: "requests", why: "requests", request: { model }, ...crowd };
+/** As urgent as if whoever is the first had waited since then. */
+function demandOf({ model, since: ownSince, rank: ownRank, ...crowd }: Crowd, vainSince: number): Demand {
+  const since = Math.min(ownSince, vainSince);
+  const rank = ownRank - (ownSince - since);
+  return { id: requestsId(model), kind: "requests", why: "requests", request: { model }, since, rank, ...crowd };
 }
 
 function requestsId(model: string): string {

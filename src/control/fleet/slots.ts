@@ -60,6 +60,7 @@ export class Slots {
     if (request.mayStart === false && !this.#isComing(model)) return Promise.reject(this.#asleep(model, 1));
     const onLeave = () => this.#left(model);
     const waiting = demand.waiters.add(model, { since: clock.now(), request, signal, onLeave });
+    if (demand.waiting(model) > 0) demand.patience.begin(model);
     this.#deps.onChange();
     return waiting;
   }
@@ -69,6 +70,7 @@ export class Slots {
     const { clock, demand, roster } = this.#deps;
     this.#refuseWithoutRight(model);
     if (demand.waiting(model) === 0) {
+      demand.patience.pause(model);
       for (const replica of roster.ofModel(model)) if (replica.isStarting) replica.idleSince = clock.now();
     }
     this.#deps.onChange();
@@ -120,6 +122,7 @@ export class Slots {
       const readyAt = replica.readyAt ?? 0;
       const make = ({ since, request }: Applicant) => this.#lease(replica, request, readyAt > since ? "cold" : "warm");
       if (!demand.waiters.grant(model, make)) return;
+      demand.patience.end(model, { waiting: demand.waiting(model) });
     }
   }
 
@@ -137,7 +140,9 @@ export class Slots {
   #refuseWithoutRight(model: string): void {
     const { waiters } = this.#deps.demand;
     const count = this.#isComing(model) ? 0 : waiters.countWithoutRight(model);
-    if (count > 0) waiters.refuseWithoutRight(model, this.#asleep(model, count));
+    if (count === 0) return;
+    waiters.refuseWithoutRight(model, this.#asleep(model, count));
+    if (waiters.count(model) === 0) this.#deps.demand.patience.pause(model);
   }
 
   #asleep(model: string, count: number): AimError {

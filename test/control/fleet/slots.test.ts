@@ -238,5 +238,5 @@ it("heats its model, whether it has to wait or not", async () => {
   rig.request("tiny");
   const [replica] = rig.plane.fleet.snapshot().replicas;
   expect(replica?.heat).toBeGreaterThan(1.9);
-  expect(replica?.heat).toBeLessThan(2);
+  expect(replica?.heat).toBeLessThan(2.1);
 });
