@@ -34,7 +34,28 @@ function findingsOf(issue: Issue, schema: z.ZodType, value: unknown): Finding[] 
   if (code === "invalid_value")
     return [{ path, message: orMissing(unknownWord(valueAt(value, path), issue.values.map(String))) }];
   if (code === "invalid_union") return findingsOfUnion(issue, schema, value);
-  return [{ path, message: orMissing(issue.message) }];
+  return [{ path, message: orMissing(inWords(issue)) }];
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  boolean: "true or false",
+  string: "text",
+  number: "a number",
+  int: "a whole number",
+  array: "a list",
+  object: "a map of keys and values",
+  record: "a map of keys and values",
+};
+
+/** What zod says of itself is for programmers; what our schemas say instead is kept. */
+function inWords(issue: Issue): string {
+  const { code, message } = issue;
+  if (code === "invalid_type" && message.startsWith("Invalid input"))
+    return `expected ${KINDS[issue.expected] ?? issue.expected}`;
+  if (code === "too_small" && message.startsWith("Too small"))
+    return issue.origin === "string" ? "expected text, found nothing" : `expected ${issue.minimum} or more`;
+  if (code === "too_big" && message.startsWith("Too big")) return `expected ${issue.maximum} or less`;
+  return message;
 }
 
 /** The alternative that the value is meant to be is the one that fits at least on the outside. */
