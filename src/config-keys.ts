@@ -23,7 +23,9 @@ const keyWithRights = z.strictObject({
   mayStart: z
     .boolean()
     .default(true)
-    .describe("Whether its requests may start a model that does not run; otherwise they are refused."),
+    .describe(
+      "Whether it may start a model that does not run, by a request or a launch; otherwise that is refused, and so is whatever changes what runs.",
+    ),
 });
 
 /** A plain text is a key that may do everything. */

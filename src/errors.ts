@@ -41,6 +41,12 @@ export const ERROR_KINDS = {
     "final",
     "The request is addressed to another host than this gateway, or comes from another web page.",
   ),
+  not_permitted: kind(
+    403,
+    "permission_error",
+    "final",
+    "The API key may neither start models nor change what runs (`mayStart`); ask whoever runs the gateway.",
+  ),
   model_not_found: kind(
     404,
     "invalid_request_error",

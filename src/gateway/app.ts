@@ -33,6 +33,7 @@ export function createApp(deps: GatewayDeps): Hono<Env> {
     if (!isOpen(c)) c.set("client", checkKey(incoming.rawHeaders));
     await next();
   });
+  app.use("/api/*", checkRights);
   addInference(app, deps);
   app.route("/", createModelRoutes(deps)).all("/v1/models/*", refuseMethod("GET"));
   app.route("/", deps.admin);
@@ -41,6 +42,15 @@ export function createApp(deps: GatewayDeps): Hono<Env> {
   });
   app.onError((error, c) => answerError(error, c, deps));
   return app;
+}
+
+/** Who may not start models may look at what runs: a launch would be a way around that, and a stop is worse than a start. */
+async function checkRights(c: Context<Env>, next: () => Promise<void>): Promise<void> {
+  const reads = c.req.method === "GET" || c.req.method === "HEAD";
+  const client = c.get("client");
+  if (!reads && client?.mayStart === false)
+    throw new AimError("not_permitted", `the API key "${client.name}" may not start models, nor change what runs`);
+  await next();
 }
 
 function addInference(app: Hono<Env>, deps: GatewayDeps): void {

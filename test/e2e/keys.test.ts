@@ -53,6 +53,21 @@ describe("keys of different rights", { timeout: 60_000 }, () => {
     expect((await ask("key-of-the-guest")).status).toBe(200);
   });
 
+  it("lets nobody launch, stop or pin without that right, and lets him look", async () => {
+    const headers = { authorization: "Bearer key-of-the-guest", "content-type": "application/json" };
+    const asGuest = (method: string, path: string, body?: string) =>
+      fetch(`${gateway.url}${path}`, { method, headers, ...(body === undefined ? {} : { body }) });
+    const refused = [
+      await asGuest("POST", "/api/replicas", '{"model":"demo"}'),
+      await asGuest("POST", "/api/replicas/demo-1/pin"),
+      await asGuest("DELETE", "/api/replicas/demo"),
+    ];
+    expect(refused.map(({ status }) => status)).toEqual([403, 403, 403]);
+    expect(await refused[0]?.json()).toMatchObject({ error: { code: "not_permitted", type: "permission_error" } });
+    expect((await asGuest("GET", "/api/replicas")).status).toBe(200);
+    expect(await replicas()).toHaveLength(1);
+  });
+
   it("logs whose request it was, and no key", async () => {
     const clients = () => gateway.lines.filter(({ msg }) => msg === "request ended").map(({ client }) => client);
     await until(() => clients().length >= 3, { what: "the log lines" });
