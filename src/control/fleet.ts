@@ -67,8 +67,7 @@ export class Fleet {
       keepAliveMaxMs: deps.settings.keepAliveMaxMs,
       isSurveyed: () => this.machines.isSurveyed,
       onChange: () => this.#hooks.onChange(),
-      onIdle: (replica) =>
-        this.#hooks.onIdle(replica.idleSince + Math.min(this.keepAliveMs(replica), replica.sleepAfterMs)),
+      onIdle: (replica) => this.#hooks.onIdle(replica.idleSince + replica.idleMs(this.keepAliveMs(replica))),
       onUnreachable: (replica, why) => this.#suspect(replica, why),
     });
   }

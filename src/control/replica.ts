@@ -118,6 +118,8 @@ export class Replica {
   /** Absent for an adopted replica whose recipe is no longer in the catalogue: it serves, and goes when idle. */
   readonly recipe: Recipe | undefined;
   readonly profile: Profile | undefined;
+  /** Its recipe is gone from the catalogue, or has changed since it started. */
+  readonly isStale: boolean;
   readonly createdAt: number;
   /** Wall clock, for people. */
   readonly startedAtWall: number;
@@ -176,6 +178,7 @@ export class Replica {
     this.identity = identity;
     this.recipe = blueprint.recipe;
     this.profile = blueprint.profile;
+    this.isStale = blueprint.recipe === undefined || blueprint.recipe.hash !== identity.recipeHash;
     this.#state = start.state;
     this.reason = start.reason;
     this.createdAt = start.now;
@@ -235,9 +238,9 @@ export class Replica {
     if (hostBytes !== undefined) this.asleepHostBytes = hostBytes;
   }
 
-  /** Idle time before it is put to sleep; Infinity: it is not. */
-  get sleepAfterMs(): number {
-    return this.recipe?.sleep?.afterMs ?? Infinity;
+  /** Idle time before something becomes of it, where it is unloaded after `keepAliveMs`. */
+  idleMs(keepAliveMs: number): number {
+    return this.isStale ? 0 : Math.min(keepAliveMs, this.recipe?.sleep?.afterMs ?? Infinity);
   }
 
   /** Resolves when nothing of it is left. */

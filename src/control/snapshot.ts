@@ -146,7 +146,7 @@ export function snapshotOf(
     stateSince: replica.stateSince,
     share: replica.identity.gpuFraction ?? 1,
     residualShare: replica.residualShare ?? 0,
-    stale: replica.recipe === undefined || replica.recipe.hash !== replica.identity.recipeHash,
+    stale: replica.isStale,
   };
 }
 

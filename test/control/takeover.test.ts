@@ -32,6 +32,48 @@ describe("a replica found by a new gateway", () => {
     expect(rig.world.starts).toEqual(["tiny-1"]);
   });
 
+  it("whose recipe has changed goes as soon as it is idle, however long it would be kept otherwise", async () => {
+    const recipe = makeRecipe({ gpus: 1, keepAliveMs: Infinity });
+    const rig = new Rig({ recipes: [recipe], gpus: makeGpus(1), settings: { reconcileEveryMs: 3_600_000 } });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    rig.boot([{ ...recipe, hash: "another" }]);
+    const request = rig.request("tiny", { serveMs: 20_000 });
+    await rig.clock.advance(10_000);
+    expect(request.outcome).toBe("serving");
+    await rig.clock.advance(11_000);
+    expect(request.outcome).toBe("served");
+    expect(rig.states()).toEqual([]);
+  });
+
+  it("whose recipe has changed hands its clients over to fresh ones, and goes", async () => {
+    const recipe = { ...makeRecipe({ gpus: 1 }), replicas: { min: 0, max: 2, target: 2 } };
+    const rig = new Rig({ recipes: [recipe], gpus: makeGpus(2) });
+    rig.request("tiny");
+    await rig.clock.advance(5_000);
+    rig.boot([{ ...recipe, hash: "another" }]);
+    const outcomes = new Set<string>();
+    const send = () =>
+      void rig.request("tiny", {
+        serveMs: 2_000,
+        onEnd: ({ outcome }) => {
+          outcomes.add(outcome);
+          queueMicrotask(send);
+        },
+      });
+    for (let client = 0; client < 5; client++) {
+      send();
+      await rig.clock.advance(300);
+    }
+    await rig.clock.advance(60_000);
+    expect(rig.plane.fleet.replicas.all().map(({ state, isStale }) => [state, isStale])).toEqual([
+      ["ready", false],
+      ["ready", false],
+    ]);
+    expect(outcomes).toEqual(new Set(["served"]));
+    expect(rig.world.violations).toEqual([]);
+  });
+
   it("that was just being stopped is no failed start: a fresh one serves whoever asks meanwhile", async () => {
     const rig = new Rig({ recipes: [makeRecipe({ keepAliveMs: 1_000 })] });
     rig.world.pace.stopMs = 5_000;
