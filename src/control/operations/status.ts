@@ -207,6 +207,13 @@ export class Status {
     if (hold !== undefined && count > 0) held.set({ model, why: hold.why }, count);
   }
 
+  /** Its recipe keeps so many running that it is one of them. */
+  #isOfMinimum({ model, recipe }: Replica): boolean {
+    const { min } = recipe?.replicas ?? { min: 0 };
+    const alike = this.#fleet.replicas.ofModel(model).filter((other) => other.recipe === recipe);
+    return alike.filter((other) => other.state === "ready" || other.isStarting).length <= min && min > 0;
+  }
+
   /** What becomes of it while nobody uses it; nothing of that is told of one that is used. */
   #idleTimes(replica: Replica): Pick<ReplicaStatus, "sleepsAt" | "idleUntil" | "keepAliveSeconds"> {
     const { state, recipe, idleSince, pinned } = replica;
@@ -214,7 +221,7 @@ export class Status {
     const kept = keepAliveMs === Infinity ? {} : { keepAliveSeconds: keepAliveMs / 1000 };
     const isResting = state === "dozing" || state === "sleeping";
     if ((state !== "ready" && !isResting) || replica.inFlight > 0) return kept;
-    if (pinned) return { ...kept, idleUntil: "forever" };
+    if (pinned || this.#isOfMinimum(replica)) return { ...kept, idleUntil: "forever" };
     const at = (ms: number) => iso(this.#clock.wallNow() + ms - this.#clock.now());
     const sleepMs = isResting ? undefined : recipe?.sleep?.afterMs;
     // Who is due and still awake cannot sleep: there is too little of the host's memory, or it has failed to.

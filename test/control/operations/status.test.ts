@@ -92,6 +92,19 @@ describe("a model that sleeps", () => {
     expect(replicaOf(rig)).toMatchObject({ pinned: true, idleUntil: "forever" });
     expect(replicaOf(rig)).not.toHaveProperty("sleepsAt");
   });
+
+  it("that its recipe keeps running is due for nothing, and any beyond that is", async () => {
+    const replicas = { min: 1, max: 2 };
+    const rig = new Rig({ recipes: [makeRecipe({ id: "a", gpus: 1, replicas })], gpus: makeGpus(2) });
+    await rig.clock.advance(10 * SECOND);
+    expect(replicaOf(rig)).toMatchObject({ state: "ready", idleUntil: "forever" });
+    await rig.plane.operator.launch({ model: "a", replicas: 2 }, new AbortController().signal);
+    await rig.clock.advance(5 * SECOND);
+    expect(rig.plane.status.replicas()).toMatchObject([
+      { idleUntil: expect.stringMatching(/^2026/) },
+      { idleUntil: expect.stringMatching(/^2026/) },
+    ]);
+  });
 });
 
 describe("a model that waits for GPUs", () => {
