@@ -7,11 +7,10 @@ import { isIdle } from "./residency.ts";
 
 export function tendIdle(draft: Draft): void {
   for (const replica of draft.snapshot.replicas) {
-    if (!isUnused(replica) || draft.isAway(replica)) continue;
-    if (replica.stale) draft.stop(replica, "stale", "its recipe has changed or is gone, and it is idle");
     // What is freed beside an engine that is just measuring its memory would confuse it.
-    else if (!draft.isKept(replica) && !draft.ledger.isBesideLoad(replica) && !isNeeded(replica, draft))
-      tend(replica, draft);
+    if (!isUnused(replica) || draft.isAway(replica) || draft.ledger.isBesideLoad(replica)) continue;
+    if (replica.stale) draft.stop(replica, "stale", "its recipe has changed or is gone, and it is idle");
+    else if (!draft.isKept(replica) && !isNeeded(replica, draft)) tend(replica, draft);
   }
 }
 

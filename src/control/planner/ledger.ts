@@ -1,7 +1,7 @@
 // Who holds which GPU, and which are free: derived from the replicas and from what is known of each GPU, never stored.
 import type { Profile, Recipe, RuntimeName } from "../../catalog/recipe.ts";
 import type { RuntimeOffer, Supply } from "../../catalog/select.ts";
-import { isLeaving, isStarting } from "../replica.ts";
+import { isLeaving } from "../replica.ts";
 import type { FleetSnapshot, ReplicaSnapshot } from "../snapshot.ts";
 import { gpuKey } from "../fleet/gpus.ts";
 import { place, type Place } from "./placement.ts";
@@ -61,7 +61,7 @@ export class Ledger {
   find(placement: Placement): Place | undefined {
     const need = this.needOf(placement);
     if (need.count === 0) return { gpus: [], why: "" };
-    const { free } = this.survey(placement, need);
+    const [{ free } = NO_SEATS] = this.surveys(placement, need);
     if (need.waking !== undefined)
       return free.length < need.count ? undefined : { gpus: need.waking.gpus, why: "where it sleeps" };
     for (const seats of [free.filter((seat) => seat.isBest(need)), free.filter((seat) => !seat.hasSleeper), free]) {
@@ -74,18 +74,9 @@ export class Ledger {
     return undefined;
   }
 
-  survey(placement: Placement, need: Need): Survey {
-    const row = this.#suitable(placement, need);
-    if (row === undefined) return NO_SEATS;
-    if (placement.on !== undefined || need.waking !== undefined)
-      return this.#look(among(row.seats, placement.on), need);
-    const { share, memory } = need;
-    const known = this.#surveys.get(row) ?? [];
-    const same = known.find((one) => one.share === share && one.memory === memory);
-    if (same !== undefined) return same.survey;
-    const survey = this.#look(row.seats, need);
-    this.#surveys.set(row, [...known, { share, memory, survey }]);
-    return survey;
+  /** Of each kind of GPUs that suits and suffices, that with most free ones first: the GPUs of one replica have to be alike. */
+  surveys(placement: Placement, need: Need): readonly Survey[] {
+    return this.#suitable(placement, need).map((row) => this.#survey(row, placement, need));
   }
 
   /** Gives the GPUs to a start. */
@@ -97,7 +88,9 @@ export class Ledger {
   /** Keeps what is free, and what comes back, for a placement that waits, so that smaller ones do not overtake it for ever. */
   reserve(placement: Placement): void {
     const need = this.needOf(placement);
-    const { free, coming } = this.survey(placement, need);
+    const surveys = this.surveys(placement, need);
+    const isEnough = ({ free, coming }: Survey) => free.length + coming.length >= need.count;
+    const { free, coming } = surveys.find(isEnough) ?? surveys[0] ?? NO_SEATS;
     this.#surveys.clear();
     for (const seat of [...free, ...coming].slice(0, need.count)) {
       if (need.share === 1) seat.isClaimed = true;
@@ -109,6 +102,7 @@ export class Ledger {
   release(replica: ReplicaSnapshot): void {
     this.#surveys.clear();
     this.#leaving.add(replica);
+    for (const seat of this.#seatsOf(replica)) seat.vacate();
   }
 
   /** It gives back what it has without being asked. One that drains without end is not waited for without end. */
@@ -120,20 +114,21 @@ export class Ledger {
     return isLeaving(state) || state === "dozing";
   }
 
-  /** Whether another replica loads on one of its GPUs: nothing may be started, stopped or woken beside it meanwhile. */
-  isBesideLoad(replica: ReplicaSnapshot): boolean {
-    if (replica.share === 1) return false;
-    const seats = this.#seats.get(replica.runtime);
-    return replica.gpus.some((gpu) =>
-      seats
-        ?.get(gpu)
-        ?.holders.some((other) => other !== replica && (isStarting(other.state) || other.state === "waking")),
-    );
+  /** Until when one that drains is waited for; Infinity where it was sent away just now. */
+  isWaitedForUntil(replica: ReplicaSnapshot): number {
+    if (replica.state !== "draining" || this.#leaving.has(replica)) return Infinity;
+    return replica.stateSince + this.#snapshot.policy.maxWaitMs;
+  }
+
+  /** Whether another replica, but for those, loads on one of its GPUs: nothing may be stopped or put to sleep beside it. */
+  isBesideLoad(replica: ReplicaSnapshot, except: readonly ReplicaSnapshot[] = []): boolean {
+    const isOut = (one: ReplicaSnapshot) => one === replica || except.includes(one) || this.#leaving.has(one);
+    return this.#seatsOf(replica).some((seat) => seat.isMeasured(isOut));
   }
 
   /** "8 MI300X (4 held by first-1, 4 by second-1)" */
   describe(placement: Placement): string {
-    const row = this.#suitable(placement, this.needOf(placement));
+    const [row] = this.#suitable(placement, this.needOf(placement));
     if (row === undefined) return "0 GPUs";
     const known = this.#described.get(row);
     if (known !== undefined) return known;
@@ -183,15 +178,30 @@ export class Ledger {
     this.#rows.set(runtime, rows);
   }
 
-  /** The GPUs of one replica have to be alike: of the kinds that suit and suffice, the one with most free. */
-  #suitable(placement: Placement, need: Need): Row | undefined {
+  #seatsOf({ runtime, gpus }: ReplicaSnapshot): readonly Seat[] {
+    const seats = this.#seats.get(runtime);
+    return gpus.flatMap((gpu) => seats?.get(gpu) ?? []);
+  }
+
+  #suitable(placement: Placement, need: Need): readonly Row[] {
     const { recipe, runtime, on } = placement;
-    const [only, ...others] = (this.#rows.get(runtime) ?? []).filter(
+    const rows = (this.#rows.get(runtime) ?? []).filter(
       ({ kind, seats }) => among(seats, on).length >= Math.max(1, need.count) && isSuitable(recipe, kind),
     );
-    if (only === undefined || others.length === 0) return only;
-    const free = ({ seats }: Row) => among(seats, on).filter((seat) => seat.fits(need)).length;
-    return others.reduce((best, row) => (free(row) > free(best) ? row : best), only);
+    if (rows.length < 2) return rows;
+    const free = new Map(rows.map((row) => [row, among(row.seats, on).filter((seat) => seat.fits(need)).length]));
+    return rows.sort((a, b) => (free.get(b) ?? 0) - (free.get(a) ?? 0));
+  }
+
+  #survey(row: Row, { on }: Placement, need: Need): Survey {
+    if (on !== undefined || need.waking !== undefined) return this.#look(among(row.seats, on), need);
+    const { share, memory } = need;
+    const known = this.#surveys.get(row) ?? [];
+    const same = known.find((one) => one.share === share && one.memory === memory);
+    if (same !== undefined) return same.survey;
+    const survey = this.#look(row.seats, need);
+    this.#surveys.set(row, [...known, { share, memory, survey }]);
+    return survey;
   }
 
   #look(seats: readonly Seat[], need: Need): Survey {

@@ -3,13 +3,13 @@ import { formatDuration } from "../../lib/units.ts";
 import { isStarting } from "../replica.ts";
 import type { Demand, ReplicaSnapshot } from "../snapshot.ts";
 import type { Ledger, Placement, Survey } from "./ledger.ts";
-import { expectedAt, isIdle, yieldsAt, type Contract } from "./residency.ts";
-import type { Need, Seat } from "./seats.ts";
+import { isBusy, whoHasToGo, withoutSpare, type Occupancy, type Search } from "./occupants.ts";
+import { expectedAt, isIdle, yieldsAt } from "./residency.ts";
 import { cheapest, type Group } from "./victims.ts";
 
 export type Room =
-  /** Enough is on its way back, from these. */
-  | { readonly kind: "coming"; readonly names: readonly string[] }
+  /** Enough is on its way back, from these; not to be relied on after `lookAt`. */
+  | { readonly kind: "coming"; readonly names: readonly string[]; readonly lookAt: number }
   /** These have to go; those that are busy finish what they have. */
   | { readonly kind: "make"; readonly victims: readonly ReplicaSnapshot[] }
   /**
@@ -25,40 +25,57 @@ export type Room =
   /** Too many GPUs belong to these, which are kept. */
   | { readonly kind: "kept"; readonly names: readonly string[] };
 
-export interface Occupancy {
-  readonly ledger: Ledger;
-  readonly now: number;
-  readonly contract: Contract;
-  /** Whether it may never be sent away to make room. */
-  isKept(replica: ReplicaSnapshot): boolean;
-  costOf(replica: ReplicaSnapshot): number;
+/** On the GPUs of the kind that is had the easiest way. */
+export function makeRoom(placement: Placement, demand: Demand, given: Occupancy): Room {
+  const { ledger } = given;
+  const own = addsTo(demand);
+  const occupancy = { ...given, isKept: (one: ReplicaSnapshot) => one.model === own || given.isKept(one) };
+  const need = ledger.needOf(placement);
+  const rooms = ledger.surveys(placement, need).map((survey) => roomIn({ survey, need, demand, occupancy }));
+  return rooms.reduce<Room>((best, room) => (isEasier(room, best) ? room : best), { kind: "kept", names: [] });
 }
 
-export function makeRoom(placement: Placement, demand: Demand, occupancy: Occupancy): Room {
-  const { ledger } = occupancy;
-  const need = ledger.needOf(placement);
-  const survey = ledger.survey(placement, need);
-  const missing = need.count - survey.free.length - survey.coming.length;
-  if (missing <= 0) return { kind: "coming", names: sourcesOf(survey, ledger) };
+const EASIEST_FIRST: readonly Room["kind"][] = ["coming", "make", "wait", "kept"];
+
+function isEasier(room: Room, other: Room): boolean {
+  if (room.kind === "kept" && other.kind === "kept") return other.names.length === 0;
+  if (room.kind === "wait" && other.kind === "wait") return room.lookAt < other.lookAt;
+  return EASIEST_FIRST.indexOf(room.kind) < EASIEST_FIRST.indexOf(other.kind);
+}
+
+function roomIn(search: Search): Room {
+  const { survey, need, demand, occupancy } = search;
+  if (missingOf(search) <= 0) return coming(survey, occupancy.ledger);
   const known = answers.get(survey)?.find(({ count, to }) => count === need.count && isAsUrgent(to, demand));
   if (known !== undefined) return known.room;
-  const room = seekRoom(survey, need, demand, occupancy);
+  const room = seekRoom(search);
   const answer = { count: need.count, to: demand, room };
   if (room.kind === "wait" || room.kind === "kept") answers.set(survey, [...(answers.get(survey) ?? []), answer]);
   return room;
+}
+
+function missingOf({ need, survey }: Search): number {
+  return need.count - survey.free.length - survey.coming.length;
 }
 
 /** Answers that hold as long as nothing is decided; for those who came later too, for whom nobody gives way sooner. */
 const answers = new WeakMap<Survey, readonly { readonly count: number; readonly to: Demand; readonly room: Room }[]>();
 
 function isAsUrgent(other: Demand, demand: Demand): boolean {
-  return other.kind === demand.kind && other.why === demand.why && other.since <= demand.since;
+  const isAlike = other.kind === demand.kind && other.why === demand.why && addsTo(other) === addsTo(demand);
+  return isAlike && other.since <= demand.since;
 }
 
-function seekRoom(survey: Survey, need: Need, demand: Demand, occupancy: Occupancy): Room {
+/** The model that there are to be more replicas of: none of those there is taken for another one. */
+function addsTo({ why, wish, request }: Demand): string | undefined {
+  return why === "scale out" || wish?.atLeast !== undefined ? request.model : undefined;
+}
+
+function seekRoom(search: Search): Room {
+  const { survey, need, demand, occupancy } = search;
   const { now } = occupancy;
-  const missing = need.count - survey.free.length - survey.coming.length;
-  const groups = whoHasToGo(survey, need, occupancy);
+  const missing = missingOf(search);
+  const groups = whoHasToGo(search);
   const [kept, open] = split(groups, ({ occupants }) => occupants.some((one) => occupancy.isKept(one)));
   if (survey.seats.length - gainOf(kept) < need.count) return { kind: "kept", names: namesOf(kept) };
   const when = new Map(open.map((group) => [group, latest(group, demand, occupancy, yieldsAt)]));
@@ -66,16 +83,12 @@ function seekRoom(survey: Survey, need: Need, demand: Demand, occupancy: Occupan
   const quiet = ripe.filter(({ occupants }) => !occupants.some(isBusy));
   const cost = (replica: ReplicaSnapshot) => occupancy.costOf(replica);
   const victims = cheapest(quiet, missing, cost) ?? cheapest(ripe, missing, cost);
-  if (victims !== undefined) return { kind: "make", victims };
+  if (victims !== undefined) return { kind: "make", victims: withoutSpare(victims, search) };
   const expected = new Map(open.map((group) => [group, latest(group, demand, occupancy, expectedAt)]));
   const until = whenEnough(expected, missing);
   const isTold = until > now && until < Infinity;
   const why = open.some(({ occupants }) => occupants.every(isIdle)) ? "resident" : "busy";
   return { kind: "wait", why, until: isTold ? until : undefined, lookAt: whenEnough(when, missing) };
-}
-
-function isBusy(replica: ReplicaSnapshot): boolean {
-  return replica.state === "ready" && !isIdle(replica);
 }
 
 /** When the last of them has to go. */
@@ -86,7 +99,7 @@ function latest(
   when: typeof yieldsAt | typeof expectedAt,
 ): number {
   // What is freed beside an engine that is just measuring its memory would confuse it.
-  if (occupants.some((replica) => ledger.isBesideLoad(replica))) return Infinity;
+  if (occupants.some((replica) => ledger.isBesideLoad(replica, occupants))) return Infinity;
   return Math.max(...occupants.map((replica) => when(replica, demand, contract)));
 }
 
@@ -100,42 +113,15 @@ function whenEnough(when: ReadonlyMap<Group, number>, missing: number): number {
   return Infinity;
 }
 
-/** Who has to go from each GPU; the GPUs that one replica has alone are given back together. */
-function whoHasToGo({ taken }: Survey, need: Need, occupancy: Occupancy): readonly Group[] {
-  const alone = new Map<ReplicaSnapshot, number>();
-  const shared: Group[] = [];
-  for (const seat of taken) {
-    const occupants = occupantsOf(seat, need, occupancy);
-    const [only, ...others] = occupants;
-    if (only === undefined) continue;
-    if (others.length === 0) alone.set(only, (alone.get(only) ?? 0) + 1);
-    else shared.push({ occupants, gain: 1 });
-  }
-  return [...[...alone].map(([replica, gain]) => ({ occupants: [replica], gain })), ...shared];
-}
-
-/** The cheapest of those on it that make it fit by going; those who are kept come last. */
-function occupantsOf(seat: Seat, need: Need, occupancy: Occupancy): readonly ReplicaSnapshot[] {
-  const { ledger } = occupancy;
-  const staying = seat.holders.filter((replica) => replica !== need.waking && !ledger.isLeaving(replica));
-  if (staying.length < 2) return staying;
-  const price = (replica: ReplicaSnapshot) => (occupancy.isKept(replica) ? Infinity : occupancy.costOf(replica));
-  const gone = new Set<ReplicaSnapshot>();
-  for (const replica of staying.toSorted((a, b) => price(a) - price(b))) {
-    gone.add(replica);
-    if (seat.willFit(need, (one) => !gone.has(one) && !ledger.isLeaving(one))) break;
-  }
-  return [...gone];
-}
-
 /** From whom, or from what, the GPUs come that are on their way back. */
-function sourcesOf({ coming }: Survey, ledger: Ledger): readonly string[] {
-  const names = coming.flatMap(({ holders, gpu, block }) =>
-    block !== undefined
-      ? [`the memory of GPU ${gpu.id}`]
-      : holders.filter((one) => ledger.isLeaving(one) || isStarting(one.state)).map(({ name }) => name),
+function coming({ coming: seats }: Survey, ledger: Ledger): Room {
+  const isAwaited = (one: ReplicaSnapshot) => ledger.isLeaving(one) || isStarting(one.state) || one.state === "waking";
+  const sources = seats.flatMap(({ holders, block }) => (block === undefined ? holders.filter(isAwaited) : []));
+  const names = seats.flatMap(({ holders, gpu, block }) =>
+    block === undefined ? holders.filter(isAwaited).map(({ name }) => name) : [`the memory of GPU ${gpu.id}`],
   );
-  return [...new Set(names)];
+  const lookAt = Math.min(Infinity, ...sources.map((one) => ledger.isWaitedForUntil(one)));
+  return { kind: "coming", names: [...new Set(names)], lookAt };
 }
 
 function gainOf(groups: readonly Group[]): number {

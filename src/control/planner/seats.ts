@@ -27,7 +27,10 @@ export class Seat {
   taken = 0;
   /** What is free of it, or comes back, is somebody's who waits already. */
   isClaimed = false;
-  #isLoading = false;
+  /** A start or a wake-up on it has been decided. */
+  isGiven = false;
+  /** Somebody measures its memory, or is about to give some of it back: nobody comes before that is over. */
+  #isRestless = false;
 
   constructor(gpu: Gpu, block: GpuBlock | undefined) {
     this.gpu = gpu;
@@ -51,28 +54,35 @@ export class Seat {
 
   seat(replica: ReplicaSnapshot): void {
     this.holders.push(replica);
-    if (isStarting(replica.state) || replica.state === "waking") this.#isLoading = true;
+    if (isMeasuring(replica) || isOnItsWay(replica)) this.#isRestless = true;
   }
 
   /** A start on it has been decided: no other one before that is over. */
   take(share: number): void {
     this.taken += share;
-    this.#isLoading = true;
+    this.isGiven = true;
+    this.#isRestless = true;
+  }
+
+  /** Somebody on it goes, or goes to sleep, by this plan. */
+  vacate(): void {
+    this.#isRestless = true;
+  }
+
+  /** Whether somebody measures its memory, but for those. What is freed meanwhile would confuse it. */
+  isMeasured(except: (replica: ReplicaSnapshot) => boolean): boolean {
+    return this.isGiven || this.holders.some((one) => isMeasuring(one) && !except(one));
   }
 
   /** Whether the need can be met on it now. */
   fits(need: Need): boolean {
-    if (this.block !== undefined || this.isClaimed) return false;
+    if (this.block !== undefined || this.isClaimed || this.#isRestless) return false;
     if (this.holders.length === 0 && this.taken === 0) return true;
-    return this.#isEnoughFor(need, () => true);
+    return this.willFit(need, () => true);
   }
 
   /** Whether it will be possible when those are gone for which `stays` is false, and when the load on it is over. */
   willFit(need: Need, stays: (replica: ReplicaSnapshot) => boolean): boolean {
-    return this.#isEnoughFor(need, stays, { afterLoad: true });
-  }
-
-  #isEnoughFor(need: Need, stays: (replica: ReplicaSnapshot) => boolean, { afterLoad = false } = {}): boolean {
     let awake = this.taken;
     let residual = 0;
     for (const replica of this.holders) {
@@ -80,7 +90,6 @@ export class Seat {
       if (replica.state === "sleeping") residual += replica.residualShare;
       else awake += replica.share;
     }
-    if (!afterLoad && this.#isLoading && need.share < 1) return false;
     return this.#isEnough(need, awake, residual);
   }
 
@@ -88,4 +97,14 @@ export class Seat {
     if (share < 1) return awake + residual + share <= 1 + SLACK;
     return awake === 0 && (residual === 0 || residual + memory <= 1 + SLACK);
   }
+}
+
+/** It looks at what is free of its GPUs, and relies on that. */
+function isMeasuring({ state }: ReplicaSnapshot): boolean {
+  return isStarting(state) || state === "waking";
+}
+
+/** It gives back what it has before long. */
+function isOnItsWay({ state, stuck }: ReplicaSnapshot): boolean {
+  return !stuck && (state === "stopping" || state === "failed" || state === "dozing");
 }

@@ -163,6 +163,11 @@ describe("one that drains without end", () => {
     expect(decide({ recipes, demands, replicas: [draining(NOW - 1_000)], policy: POLICY_5_8 })).toEqual([]);
   });
 
+  it("is looked at again after that, if nothing happens before", () => {
+    const { wakeAt } = plan(snapshot({ recipes, demands, replicas: [draining(NOW - 1_000)], policy: POLICY_5_8 }), NOW);
+    expect(wakeAt).toBe(NOW - 1_000 + 8 * MINUTE);
+  });
+
   it("keeps nobody else off them after that", () => {
     expect(decide({ recipes, demands, replicas: [draining(NOW - 8 * MINUTE)], policy: POLICY_5_8 })).toEqual([
       "start c on 4",

@@ -45,6 +45,39 @@ describe("shares of a GPU", () => {
     expect(actions).toMatchObject([{ kind: "start", gpus: ids(1, 2) }]);
   });
 
+  it("are had from one who is not used, rather than from a cheaper one that is", () => {
+    const replicas = [sharer("a", 0.5, { heat: 0.9 }), sharer("b", 0.4, { heat: 0, inFlight: 1 })];
+    expect(decide({ ...ONE_CARD, recipes: RECIPES, replicas, demands: [requests("c")] })).toEqual([
+      "stop a-1 (evicted)",
+    ]);
+  });
+
+  it("are had from the one who has enough, and a cheaper one who has not stays", () => {
+    const recipes = [...RECIPES, sharing("d", 0.6)];
+    const replicas = [sharer("c", 0.3, { heat: 0 }), sharer("d", 0.6, { heat: 0.9 })];
+    expect(decide({ ...ONE_CARD, recipes, replicas, demands: [requests("a")] })).toEqual(["stop d-1 (evicted)"]);
+  });
+
+  it.each(["stopping", "failed", "dozing"] as const)("are not started beside one that is %s", (state) => {
+    const scene = { ...ONE_CARD, recipes: RECIPES, replicas: [sharer("a", 0.5, { state })], demands: [requests("b")] };
+    const { actions, holds } = plan(snapshot(scene), NOW);
+    expect(actions).toEqual([]);
+    expect(holds.get("requests:b")).toMatchObject({ why: "coming", text: expect.stringContaining("a-1") });
+  });
+
+  it("are started beside one that cannot be taken down", () => {
+    const replicas = [sharer("a", 0.5, { state: "stopping", stuck: true })];
+    expect(decide({ ...ONE_CARD, recipes: RECIPES, replicas, demands: [requests("b")] })).toEqual(["start b on 1"]);
+  });
+
+  it("are waited for where one who is kept and one who just comes have them, and not refused", () => {
+    const recipes = [...RECIPES, sharing("d", 0.5)];
+    const replicas = [sharer("a", 0.5, { pinned: true })];
+    const state = { ...ONE_CARD, recipes, replicas, demands: [requests("b"), requests("d")] };
+    expect(decide(state)).toEqual(["start b on 1"]);
+    expect(plan(snapshot(state), NOW).holds.get("requests:d")?.why).toBe("busy");
+  });
+
   it("are started side by side on two cards", () => {
     const two = { runtime: { gpus: GPUS.slice(0, 2) } };
     expect(decide({ ...two, recipes: RECIPES, demands: [requests("a"), requests("b")] })).toEqual([

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { plan } from "../../../src/control/planner.ts";
 import { cheapest, type Group } from "../../../src/control/planner/victims.ts";
 import type { ReplicaSnapshot } from "../../../src/control/snapshot.ts";
-import { ids, NOW, replica, requests } from "../../support/make-snapshot.ts";
+import { GPUS, ids, NOW, order, replica, requests, snapshot } from "../../support/make-snapshot.ts";
 import { makeRecipe } from "../../support/make.ts";
 import { decide } from "../../support/plan-words.ts";
 
@@ -58,6 +59,36 @@ describe("the cheapest set", () => {
 function subsets<T>(items: readonly T[]): T[][] {
   return items.reduce<T[][]>((sets, item) => [...sets, ...sets.map((set) => [...set, item])], [[]]);
 }
+
+describe("where GPUs of two kinds suit", () => {
+  const others = GPUS.slice(0, 4).map((gpu) => ({ ...gpu, id: `1${gpu.id}`, product: "MI250" }));
+  const runtime = { gpus: [...GPUS, ...others] };
+
+  it("those whom nobody uses make room on the one, though the others on the other are kept", () => {
+    const kept = replica("a", { gpus: ids(0, 8), pinned: true });
+    const idle = replica("b", { gpus: others.map(({ id }) => id), keepAliveMs: Infinity });
+    expect(decide({ runtime, replicas: [kept, idle], demands: [requests("c")] })).toEqual(["stop b-1 (evicted)"]);
+  });
+
+  it("what comes back on the one is waited for, whatever is free of the other", () => {
+    const leaving = replica("b", { gpus: others.map(({ id }) => id), state: "stopping" });
+    const busy = replica("a", { gpus: ids(0, 7), inFlight: 1 });
+    const recipes = [...["a", "b", "c"].map((id) => makeRecipe({ id, gpus: 4 })), makeRecipe({ id: "d", gpus: 1 })];
+    const state = { runtime, recipes, replicas: [busy, leaving], demands: [requests("c"), requests("d")] };
+    expect(decide(state)).toEqual(["start d on 1"]);
+    expect(plan(snapshot(state), NOW).holds.get("requests:c")?.why).toBe("coming");
+  });
+});
+
+describe("one more replica of a model", () => {
+  it("is not had from those there are", () => {
+    const unused = replica("a", { gpus: ids(0, 8), keepAliveMs: Infinity });
+    const recipes = [makeRecipe({ id: "a", gpus: 4, replicas: { min: 0, max: 3 } })];
+    expect(decide({ recipes, replicas: [unused], demands: [order({ model: "a" }, { atLeast: 2 })] })).toEqual([
+      "refuse a: no_capacity",
+    ]);
+  });
+});
 
 describe("who has to go", () => {
   const recipes = [makeRecipe({ id: "c", gpus: 4 })];
