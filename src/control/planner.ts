@@ -48,7 +48,7 @@ function meet(demand: Demand, draft: Draft): void {
   const recipes = census.recipesOf(model);
   if (!draft.isKnown(recipes)) return draft.hold(demand, "surveying", "looking for replicas that already run");
   if (isFallingAsleep(demand, draft)) return;
-  const [sleeper] = demand.kind === "requests" ? census.sleepers(model) : [];
+  const sleeper = demand.kind === "requests" ? readiest(census.sleepers(model), draft) : undefined;
   if (sleeper !== undefined && wake(sleeper, demand, draft) !== "lost") return;
   const { snapshot } = draft;
   const selection = select(recipes, demand.request, draft.ledger.offers, snapshot.defaultRuntime);
@@ -77,27 +77,54 @@ function isFallingAsleep(demand: Demand, draft: Draft): boolean {
   return true;
 }
 
+/** The one that can be woken now; else the one that was used last. */
+function readiest(sleepers: readonly ReplicaSnapshot[], draft: Draft): ReplicaSnapshot | undefined {
+  const canWake = (sleeper: ReplicaSnapshot) => {
+    const bed = draft.bedOf(sleeper);
+    return bed !== undefined && !draft.isAway(sleeper) && draft.ledger.find(bed) !== undefined;
+  };
+  return sleepers.find(canWake) ?? sleepers[0];
+}
+
 /**
- * Has it woken, or what is in its way sent away. `lost`: it cannot be woken where it sleeps, and is given up so that another
- * one can be started elsewhere.
+ * Has it woken, or what is in its way sent away. `lost`: it cannot be woken where it sleeps, and another one is to be had
+ * elsewhere; it is given up where that one starts at once.
  */
 function wake(sleeper: ReplicaSnapshot, demand: Demand, draft: Draft): "woken" | "held" | "lost" {
   const bed = draft.bedOf(sleeper);
   if (bed === undefined || draft.isAway(sleeper)) return "lost";
-  const { ledger } = draft;
-  if (ledger.find(bed) !== undefined) {
+  if (draft.ledger.find(bed) !== undefined) {
     draft.wake(sleeper, purposeOf(demand));
     return "woken";
   }
   const room = makeRoom(bed, demand, draft.occupancy);
-  const { recipe, profile, runtime } = bed;
-  if (room.kind === "kept" || (room.kind === "wait" && ledger.find({ recipe, profile, runtime }) !== undefined)) {
-    const reason = `its GPUs are in use by others; ${sleeper.model} starts elsewhere`;
-    draft.stop(sleeper, "evicted", reason, demand);
+  // One that is asked for by its name is this one.
+  const isAlone = demand.wish?.name !== undefined;
+  if (!isAlone && (room.kind === "wait" || room.kind === "kept") && canStart(demand, draft)) {
+    giveUp(sleeper, demand, draft);
     return "lost";
   }
+  if (!isAlone && room.kind === "kept") return "lost";
   useRoom(demand, bed, room, draft);
   return "held";
+}
+
+function giveUp(sleeper: ReplicaSnapshot, demand: Demand, draft: Draft): void {
+  if (draft.isKept(sleeper) || draft.ledger.isBesideLoad(sleeper)) return;
+  draft.stop(sleeper, "evicted", `its GPUs are in use by others; ${sleeper.model} starts elsewhere`, demand);
+}
+
+/** Whether another replica would be started for it at once. */
+function canStart({ kind, request, wish }: Demand, draft: Draft): boolean {
+  const { snapshot, census, ledger } = draft;
+  const selection = select(census.recipesOf(request.model), request, ledger.offers, snapshot.defaultRuntime);
+  if (selection.kind !== "selected" || draft.isAtLimit) return false;
+  if (kind !== "order" && snapshot.failures.has(selection.recipe.id)) return false;
+  return ledger.find(onWished(selection, wish)) !== undefined;
+}
+
+function onWished(selection: Selected, wish: Demand["wish"]): Chosen & Placement {
+  return wish?.on === undefined ? selection : { ...selection, on: wish.on };
 }
 
 function occupy(demand: Demand, selection: Selected, draft: Draft): void {
@@ -105,8 +132,7 @@ function occupy(demand: Demand, selection: Selected, draft: Draft): void {
     const most = draft.snapshot.policy.maxStarts;
     return draft.hold(demand, "limit", `${most} ${most === 1 ? "replica is" : "replicas are"} loading, as many as may`);
   }
-  const on = demand.wish?.on;
-  const chosen: Chosen & Placement = on === undefined ? selection : { ...selection, on };
+  const chosen = onWished(selection, demand.wish);
   const place = draft.ledger.find(chosen);
   if (place !== undefined) return draft.start(chosen, place, purposeOf(demand));
   const room = makeRoom(chosen, demand, draft.occupancy);
@@ -129,7 +155,8 @@ function useRoom(demand: Demand, placement: Placement, room: Room, draft: Draft)
   switch (room.kind) {
     case "coming":
       ledger.reserve(placement);
-      return draft.hold(demand, "coming", `waiting for ${room.names.join(", ")} to give back its GPUs`);
+      draft.lookAgain(room.lookAt);
+      return draft.hold(demand, "coming", whatComes(room.names));
     case "make":
       for (const victim of room.victims) draft.evict(victim, placement, demand);
       ledger.reserve(placement);
@@ -149,6 +176,11 @@ function useRoom(demand: Demand, placement: Placement, room: Room, draft: Draft)
       return draft.refuse(demand, new AimError("no_capacity", why, { retryAfterMs: NO_ROOM_RETRY_MS }));
     }
   }
+}
+
+function whatComes(names: readonly string[]): string {
+  if (names.length === 0) return "another start on its GPUs has just been decided, and comes first";
+  return `waiting for ${names.join(", ")} to give back its GPUs`;
 }
 
 function whyWait({ why, until }: Extract<Room, { kind: "wait" }>, placement: Placement, draft: Draft): string {

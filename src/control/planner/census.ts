@@ -8,11 +8,12 @@ const NOTHING: readonly Recipe[] = [];
 
 const recipesByModel = new WeakMap<readonly Recipe[], ReadonlyMap<string, readonly Recipe[]>>();
 
-/** Of one plan: those that it sends away leave it. */
+/** Of one plan: those that it sends away leave it, and those that it wakes count as live. */
 export class Census {
   readonly #byModel: ReadonlyMap<string, readonly ReplicaSnapshot[]>;
   readonly #recipes: ReadonlyMap<string, readonly Recipe[]>;
   readonly #gone = new Set<ReplicaSnapshot>();
+  readonly #woken = new Set<ReplicaSnapshot>();
   /** Replicas that load, those that this plan starts among them. */
   loading = 0;
 
@@ -64,18 +65,27 @@ export class Census {
   }
 
   isLive(replica: ReplicaSnapshot): boolean {
-    return isLive(replica) && !this.#gone.has(replica);
+    return (isLive(replica) || this.#woken.has(replica)) && !this.#gone.has(replica);
   }
 
   /** Those that sleep, the one that was used last first. */
   sleepers(model: string): readonly ReplicaSnapshot[] {
     return this.ofModel(model)
-      .filter((replica) => replica.state === "sleeping" && !replica.stale && !this.#gone.has(replica))
+      .filter((replica) => replica.state === "sleeping" && !replica.stale && !this.#hasMoved(replica))
       .sort((a, b) => b.idleSince - a.idleSince);
+  }
+
+  #hasMoved(replica: ReplicaSnapshot): boolean {
+    return this.#gone.has(replica) || this.#woken.has(replica);
   }
 
   isGone(replica: ReplicaSnapshot): boolean {
     return this.#gone.has(replica);
+  }
+
+  /** It is woken by this plan. */
+  rouse(replica: ReplicaSnapshot): void {
+    this.#woken.add(replica);
   }
 
   sendAway(replica: ReplicaSnapshot): void {

@@ -7,8 +7,9 @@ import type { Action, Plan } from "./actions.ts";
 import { Census } from "./census.ts";
 import { Ledger, type Placement } from "./ledger.ts";
 import type { Place } from "./placement.ts";
-import { costOf } from "./residency.ts";
-import { reasonToGo, type Occupancy } from "./room.ts";
+import { costOf, isIdle } from "./residency.ts";
+import type { Occupancy } from "./occupants.ts";
+import { reasonToGo } from "./room.ts";
 import { memoryShareOf } from "./supply.ts";
 import type { Hold, HoldReason, SleepReason, StartReason, StopCause } from "./why.ts";
 
@@ -128,6 +129,7 @@ export class Draft {
 
   wake(replica: ReplicaSnapshot, { why, reason, demand }: Purpose): void {
     this.ledger.take(replica.runtime, replica.gpus, replica.share);
+    this.census.rouse(replica);
     this.#starting.add(replica.model);
     const cause = demand === undefined ? {} : { demand };
     this.#actions.push({ kind: "wake", replica: replica.name, why, ...cause, reason });
@@ -141,10 +143,11 @@ export class Draft {
     this.#actions.push({ kind: "stop", replica: replica.name, cause, ...whose, reason });
   }
 
-  /** False where there is too little of the host's memory left for one more that sleeps. */
+  /** False where it is in use or does not answer, or there is too little of the host's memory left for one more that sleeps. */
   sleep(replica: ReplicaSnapshot, why: SleepReason, reason: string, demand?: Demand): boolean {
     const { sleep } = replica;
-    if (sleep === undefined || this.census.isGone(replica)) return false;
+    const canSleep = replica.state === "ready" && isIdle(replica) && replica.responsive;
+    if (sleep === undefined || !canSleep || this.census.isGone(replica)) return false;
     if (this.#asleepBytes + sleep.hostBytes > this.snapshot.policy.sleepMemoryBytes) return false;
     this.#asleepBytes += sleep.hostBytes;
     this.census.sendAway(replica);
@@ -159,13 +162,7 @@ export class Draft {
     const reason = reasonToGo(victim, placement.recipe.model, this.now);
     const share = placement.profile.gpuFraction ?? memoryShareOf(placement.profile);
     const fitsBeside = victim.residualShare + share <= 1;
-    if (
-      victim.state === "ready" &&
-      victim.inFlight === 0 &&
-      fitsBeside &&
-      this.sleep(victim, "evicted", reason, demand)
-    )
-      return;
+    if (fitsBeside && this.sleep(victim, "evicted", reason, demand)) return;
     this.stop(victim, isStarting(victim.state) ? "unwanted" : "evicted", reason, demand);
   }
 

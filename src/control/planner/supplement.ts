@@ -9,7 +9,7 @@ import { makeRoom } from "./room.ts";
 export function keepMinimum(draft: Draft): void {
   for (const recipe of draft.snapshot.recipes) {
     const { min } = recipe.replicas;
-    if (min === 0 || draft.census.live(recipe).length >= min) continue;
+    if (min === 0 || draft.isStarting(recipe.model) || draft.census.live(recipe).length >= min) continue;
     const sleeper = draft.census.sleepers(recipe.model).find(({ recipeId }) => recipeId === recipe.id);
     const purpose: Purpose = { why: "minimum", reason: `the recipe keeps at least ${min} running` };
     if (sleeper === undefined || !wakeInPlace(sleeper, purpose, draft)) startMore(recipe, purpose, draft);
@@ -44,7 +44,8 @@ function scaleIn(live: readonly ReplicaSnapshot[], target: ScaleTarget, draft: D
   const [spare] = live
     .filter((replica) => replica.state === "ready" && !replica.launched && !draft.isKept(replica))
     .sort((a, b) => a.inFlight - b.inFlight || b.readyAt - a.readyAt);
-  if (spare !== undefined && !draft.isAway(spare)) draft.stop(spare, "scaled in", target.reason);
+  if (spare !== undefined && !draft.isAway(spare) && !draft.ledger.isBesideLoad(spare))
+    draft.stop(spare, "scaled in", target.reason);
 }
 
 function wakeInPlace(sleeper: ReplicaSnapshot, purpose: Purpose, draft: Draft): boolean {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ReplicaSnapshot } from "../../../src/control/snapshot.ts";
-import { ids, NOW, POLICY, replica } from "../../support/make-snapshot.ts";
+import type { Demand, ReplicaSnapshot } from "../../../src/control/snapshot.ts";
+import { ids, NOW, POLICY, replica, requests } from "../../support/make-snapshot.ts";
 import { makeRecipe } from "../../support/make.ts";
 import { decide } from "../../support/plan-words.ts";
 
@@ -51,6 +51,13 @@ describe("a model with more to do than its replicas should have", () => {
     expect(decide({ ...wants(2), replicas: [serving(1), resident] })).toEqual([]);
   });
 
+  it("takes none of its own for it", () => {
+    const unused = serving(1, { inFlight: 0, idleSince: NOW - 1_000 });
+    const others = replica("b", { gpus: ids(2, 8), profileId: "6_gpu", pinned: true });
+    const recipes = [makeRecipe({ id: "a", gpus: 2, replicas: { min: 0, max: 3 } }), makeRecipe({ id: "b", gpus: 6 })];
+    expect(decide({ ...wants(3), recipes, replicas: [unused, others] })).toEqual([]);
+  });
+
   it("waits its turn where as many load as may", () => {
     const policy = { ...POLICY, maxStarts: 1 };
     const loading = replica("b", { state: "loading", gpus: ids(4, 6), waiting: 1 });
@@ -70,5 +77,20 @@ describe("a model for which fewer replicas are enough", () => {
     expect(decide({ ...wants(0), replicas: [serving(1)] })).toEqual([]);
     const kept = [serving(1, { pinned: true }), serving(2, { launched: true })];
     expect(decide({ ...wants(1), replicas: kept })).toEqual([]);
+  });
+});
+
+describe("a recipe's minimum", () => {
+  it("has nobody woken beside a start of the same plan", () => {
+    const recipes = [makeRecipe({ id: "a", gpus: 2, replicas: { min: 2, max: 3 } })];
+    const asleep = serving(1, { state: "sleeping", inFlight: 0 });
+    const wanted: Demand = { ...requests("a"), kind: "wanted", why: "preload" };
+    expect(decide({ recipes, replicas: [asleep], demands: [wanted] })).toEqual(["start a on 2"]);
+  });
+
+  it("has nobody woken twice", () => {
+    const recipes = [makeRecipe({ id: "a", gpus: 0, replicas: { min: 1, max: 1 } })];
+    const asleep = serving(1, { state: "sleeping", inFlight: 0, gpus: [], profileId: "0_gpu", waiting: 1 });
+    expect(decide({ recipes, replicas: [asleep], demands: [requests("a")] })).toEqual(["wake a-1 (requests)"]);
   });
 });

@@ -1,13 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { plan } from "../../../src/control/planner.ts";
 import type { ReplicaSnapshot } from "../../../src/control/snapshot.ts";
-import { ids, NOW, order, POLICY, replica, requests, snapshot } from "../../support/make-snapshot.ts";
+import { GPUS, ids, NOW, order, POLICY, replica, requests, snapshot } from "../../support/make-snapshot.ts";
 import { makeProfile, makeRecipe } from "../../support/make.ts";
 import { decide } from "../../support/plan-words.ts";
 
 const MINUTE = 60_000;
 const GIB = 2 ** 30;
 const RECIPES = ["a", "b", "c"].map((id) => makeRecipe({ id, gpus: 4 }));
+/** Half of the usual machine. */
+const HALF = { runtime: { gpus: GPUS.slice(0, 4) } };
 const LADDER = { afterMs: 5 * MINUTE, level: 1, hostBytes: 10 * GIB } as const;
 
 function sleeper(model: string, overrides: Partial<ReplicaSnapshot> = {}): ReplicaSnapshot {
@@ -92,6 +94,34 @@ describe("requests for a model that sleeps", () => {
     expect(holds.get("requests:a")?.why).toBe("busy");
   });
 
+  it("wake the one that can be woken at once, rather than the one that was used last", () => {
+    const second = sleeper("a", { name: "a-2", gpus: ids(4, 8), idleSince: NOW - 20 * MINUTE });
+    const replicas = [sleeper("a"), idle("b", { inFlight: 1 }), second];
+    expect(decide({ recipes: RECIPES, replicas, demands: [requests("a")] })).toEqual(["wake a-2 (requests)"]);
+  });
+
+  it("do not give it up where no other one would start at once", () => {
+    const replicas = [sleeper("a"), idle("b", { inFlight: 1 })];
+    const failure = { cause: "crashed", message: "", advice: "", lastLines: [], until: NOW + 7_000, count: 1 };
+    const state = { recipes: RECIPES, replicas, demands: [requests("a")] };
+    expect(decide({ ...state, failures: new Map([["a", failure]]) })).toEqual([]);
+    const loading = replica("c", { state: "loading", waiting: 1 });
+    const policy = { ...POLICY, maxStarts: 1 };
+    expect(decide({ ...state, policy, replicas: [...replicas, loading] })).toEqual([]);
+  });
+
+  it("are refused, and leave it asleep, where its GPUs are kept by others and there are no more", () => {
+    const kept = idle("b", { pinned: true, inFlight: 1 });
+    expect(decide({ ...HALF, recipes: RECIPES, replicas: [sleeper("a"), kept], demands: [requests("a")] })).toEqual([
+      "refuse a: no_capacity",
+    ]);
+  });
+
+  it("have it woken, and not sent away for the next who wait for its GPUs", () => {
+    const demands = [requests("a"), requests("b", { since: NOW + 1 })];
+    expect(decide({ ...HALF, recipes: RECIPES, replicas: [sleeper("a")], demands })).toEqual(["wake a-1 (requests)"]);
+  });
+
   it("an operator's launch is settled with it, woken", () => {
     const state = { recipes: RECIPES, replicas: [sleeper("a")], demands: [order({ model: "a" })] };
     expect(decide(state)).toEqual(["wake a-1 (order)", "settle with a-1"]);
@@ -134,6 +164,33 @@ describe("beside a sleeper", () => {
   });
 });
 
+describe("beside a load", () => {
+  const loading = idle("b", { state: "loading", waiting: 1 });
+
+  it("no sleeper is unloaded: the memory that is measured is not to grow meanwhile", () => {
+    const due = sleeper("a", { idleSince: NOW - 60 * MINUTE });
+    expect(decide({ recipes: RECIPES, replicas: [due, loading] })).toEqual([]);
+    expect(decide({ recipes: RECIPES, replicas: [{ ...due, stale: true }, loading] })).toEqual([]);
+  });
+
+  it("that is given up, the sleeper goes as well where both are in the way", () => {
+    const unwanted = { ...loading, waiting: 0, idleSince: NOW - MINUTE };
+    const greedy = makeRecipe({ id: "c", profiles: [makeProfile(8, { args: ["--gpu-memory-utilization", "0.97"] })] });
+    const state = { recipes: [...RECIPES.slice(0, 2), greedy], replicas: [sleeper("a"), unwanted] };
+    expect(decide({ ...state, demands: [requests("c")] }).toSorted()).toEqual([
+      "stop a-1 (evicted)",
+      "stop b-1 (unwanted)",
+    ]);
+  });
+
+  it("there is none to be: nothing is started beside a sleeper that is just unloaded", () => {
+    const due = sleeper("a", { idleSince: NOW - 60 * MINUTE });
+    expect(decide({ ...HALF, recipes: RECIPES, replicas: [due], demands: [requests("b")] })).toEqual([
+      "stop a-1 (idle)",
+    ]);
+  });
+});
+
 describe("a victim that can sleep", () => {
   const everything = { gpus: ids(0, 8) };
   const recipes = [...RECIPES, makeRecipe({ id: "d", gpus: 8 })];
@@ -151,6 +208,11 @@ describe("a victim that can sleep", () => {
     expect(decide({ recipes, policy, replicas: [idle("a", everything)], demands: [requests("d")] })).toEqual([
       "stop a-1 (evicted)",
     ]);
+  });
+
+  it("is stopped when it does not answer: nothing can be asked of its engine", () => {
+    const silent = idle("a", { ...everything, responsive: false });
+    expect(decide({ recipes, replicas: [silent], demands: [requests("d")] })).toEqual(["stop a-1 (evicted)"]);
   });
 
   it("is drained and stopped while it is busy: only who is idle can sleep", () => {
