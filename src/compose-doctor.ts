@@ -1,9 +1,11 @@
 // Composition for `doctor`: what the configuration has examined, within a gateway and without one.
+import { totalmem } from "node:os";
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import type { Recipe, RuntimeName } from "./catalog/recipe.ts";
 import { catalogOptions } from "./compose-settings.ts";
 import { isLoopback, type Config } from "./config.ts";
 import { systemClock } from "./lib/clock.ts";
+import { formatSize } from "./lib/units.ts";
 import { DockerClient } from "./runtime/docker/client.ts";
 import { examineDocker } from "./runtime/docker/examine.ts";
 import type { Check } from "./runtime/driver.ts";
@@ -38,7 +40,8 @@ export async function examineSurroundings(
     memoryNeeds: memoryNeeds(config, catalog?.recipes ?? []),
   };
   const recipes = catalog === undefined ? [] : checkRecipes(catalog);
-  return [...(await examineHost(host, signal)), checkKeys(config), ...recipes];
+  const sleepers = checkSleepers(config.scheduler.sleepMemory ?? totalmem() / 2, catalog?.recipes ?? []);
+  return [...(await examineHost(host, signal)), checkKeys(config), ...recipes, ...sleepers];
 }
 
 interface Recipes {
@@ -93,6 +96,20 @@ function checkKeys({ listen, apiKeys }: Config): Check {
   if (isLoopback(listen.host)) return ok("access", `${address}, from this machine only`);
   const fix = "set apiKeys in the configuration, unless a proxy in front checks callers";
   return warning("access", `everyone who reaches ${address} may use and stop the models`, fix);
+}
+
+/** Who finds no room in the memory of the host stays awake, and nothing else would say why. */
+function checkSleepers(bytes: number, recipes: readonly Recipe[]): readonly Check[] {
+  const room = `sleepers may take ${formatSize(bytes)} of the host's memory together`;
+  const fix = "set sleepMemory to what its weights take, let it sleep at level 2, or raise scheduler.sleepMemory";
+  return recipes.flatMap(({ id, sleep, profiles }) => {
+    if (sleep?.level !== 1 || profiles.every(({ gpus }) => gpus === 0)) return [];
+    const { hostMemoryBytes } = sleep;
+    if (hostMemoryBytes === undefined)
+      return [warning("sleep", `${room}, and ${id} counts with all the memory of its GPUs, without sleepMemory`, fix)];
+    if (hostMemoryBytes <= bytes) return [];
+    return [warning("sleep", `${room}, and ${id} takes ${formatSize(hostMemoryBytes)}: it never sleeps`, fix)];
+  });
 }
 
 function checkRecipes({ recipes, problems }: Catalog): readonly Check[] {

@@ -64,6 +64,22 @@ describe("the examination without a gateway", () => {
     expect(named(checks, "node")?.status).toBe("ok");
   });
 
+  it.each([
+    ["level: 1", "sleepMemory: 1g", undefined],
+    [
+      "level: 1",
+      "sleepMemory: 4g",
+      "sleepers may take 2 GiB of the host's memory together, and one takes 4 GiB: it never",
+    ],
+    ["level: 1", "", "one counts with all the memory of its GPUs"],
+    ["level: 2", "", undefined],
+  ])("warns of sleepers for which the host has no memory: %s %s", async (level, memory, found) => {
+    const idle = `idle: [{ after: 1m, do: sleep, ${level} }]\n${memory}\n`;
+    const checks = await examine({ one: LOCAL.replace("0_gpu", "1_gpu") + idle }, "scheduler: { sleepMemory: 2g }\n");
+    if (found === undefined) expect(named(checks, "sleep")).toBeUndefined();
+    else expect(named(checks, "sleep")).toMatchObject({ status: "warning", found: expect.stringContaining(found) });
+  });
+
   it("warns of a recipe that counts on memory this machine lacks", async () => {
     const checks = await examine({ remote: ON_DOCKER }, "docker: { socket: /nowhere/docker.sock }\n");
     expect(named(checks, "memory")).toMatchObject({
