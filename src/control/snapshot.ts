@@ -128,13 +128,22 @@ export function runtimeOf(
   return runtimes.get(recipe.runtime ?? defaultRuntime);
 }
 
-/** What a replica tells about itself. */
+const NO_FLAGS: readonly string[] = [];
+
+/** A replica at this moment, with what only the fleet knows of it. Made for all of them with every plan: one literal is cheap. */
 export function snapshotOf(
   replica: Replica,
-): Omit<ReplicaSnapshot, "waiting" | "keepAliveMs" | "loadMs" | "heat" | "sleep"> {
+  { waiting, keepAliveMs, loadMs, heat }: Pick<ReplicaSnapshot, "waiting" | "keepAliveMs" | "loadMs" | "heat">,
+): Omit<ReplicaSnapshot, "sleep"> {
+  const { name, model, recipeId, profileId, runtime, gpus, flags = NO_FLAGS } = replica.identity;
   return {
-    ...replica.identity,
-    flags: replica.identity.flags ?? [],
+    name,
+    model,
+    recipeId,
+    profileId,
+    runtime,
+    gpus,
+    flags,
     state: replica.state,
     responsive: replica.responsive,
     inFlight: replica.inFlight,
@@ -147,6 +156,10 @@ export function snapshotOf(
     share: replica.identity.gpuFraction ?? 1,
     residualShare: replica.residualShare ?? 0,
     stale: replica.isStale,
+    waiting,
+    keepAliveMs,
+    loadMs,
+    heat,
   };
 }
 

@@ -9,7 +9,7 @@ import type { Replica } from "../replica.ts";
 import type { Roster } from "./roster.ts";
 import type { Wanted } from "./wanted.ts";
 import { snapshotOf } from "../snapshot.ts";
-import type { FleetSnapshot, ReplicaSnapshot, RuntimeSnapshot } from "../snapshot.ts";
+import type { FleetSnapshot, SleepPlan, RuntimeSnapshot } from "../snapshot.ts";
 
 /** What the fleet is made of. */
 export interface FleetParts {
@@ -52,14 +52,16 @@ export interface GpuStatus {
 export function takeSnapshot(parts: FleetParts): FleetSnapshot {
   const { roster, demand, wanted, failures, machines, deps } = parts;
   return {
-    replicas: roster.all().map((replica) => ({
-      ...snapshotOf(replica),
-      waiting: demand.waiting(replica.model),
-      keepAliveMs: parts.keepAliveMs(replica),
-      loadMs: replica.loadMs ?? deps.usualLoadMs(replica) ?? UNKNOWN_LOAD_MS,
-      heat: parts.heat(replica.model),
-      ...sleepPlanOf(replica, parts),
-    })),
+    replicas: roster.all().map((replica) => {
+      const one = snapshotOf(replica, {
+        waiting: demand.waiting(replica.model),
+        keepAliveMs: parts.keepAliveMs(replica),
+        loadMs: replica.loadMs ?? deps.usualLoadMs(replica) ?? UNKNOWN_LOAD_MS,
+        heat: parts.heat(replica.model),
+      });
+      const sleep = sleepPlanOf(replica, parts);
+      return sleep === undefined ? one : { ...one, sleep };
+    }),
     // What nobody waits for ranks after all that is waited for.
     demands: [...demand.list(), ...wanted.demands()],
     runtimes: machines.runtimes,
@@ -75,13 +77,13 @@ export function takeSnapshot(parts: FleetParts): FleetSnapshot {
 function sleepPlanOf(
   replica: Replica,
   { failures, machines }: Pick<FleetParts, "failures" | "machines">,
-): Pick<ReplicaSnapshot, "sleep"> {
+): SleepPlan | undefined {
   const { recipe, state, asleepHostBytes, identity } = replica;
   const isAtIt = state === "dozing" || state === "sleeping" || state === "waking";
-  if (recipe?.sleep === undefined || !(isAtIt || failures.maySleep(recipe.id))) return {};
+  if (recipe?.sleep === undefined || !(isAtIt || failures.maySleep(recipe.id))) return undefined;
   const { afterMs, level, hostMemoryBytes } = recipe.sleep;
   const hostBytes = hostMemoryBytes ?? asleepHostBytes ?? gpuBytes(identity, machines);
-  return { sleep: { afterMs, level, hostBytes: level === 1 ? hostBytes : 0 } };
+  return { afterMs, level, hostBytes: level === 1 ? hostBytes : 0 };
 }
 
 /** At most what it has of the memory of its GPUs will it take of the host's. */
