@@ -157,14 +157,11 @@ function useRoom(demand: Demand, placement: Placement, room: Room, draft: Draft)
       ledger.reserve(placement);
       draft.lookAgain(room.lookAt);
       return draft.hold(demand, "coming", whatComes(room.names));
-    case "make":
-      for (const victim of room.victims) draft.evict(victim, placement, demand);
+    case "make": {
+      const steps = room.victims.map((victim) => draft.evict(victim, placement, demand));
       ledger.reserve(placement);
-      return draft.hold(
-        demand,
-        "making room",
-        `making room: stopping ${room.victims.map((victim) => victim.name).join(", ")}`,
-      );
+      return draft.hold(demand, "making room", `making room: ${steps.join(", ")}`);
+    }
     case "wait": {
       // Who has been patient keeps what becomes free.
       if (isPatient(demand, draft)) ledger.reserve(placement);

@@ -157,13 +157,14 @@ export class Draft {
     return true;
   }
 
-  /** Sends it away for a demand: to sleep where it can and the newcomer fits beside it, else for good. */
-  evict(victim: ReplicaSnapshot, placement: Placement, demand: Demand): void {
+  /** Sends it away for a demand: to sleep where it can and the newcomer fits beside it, else for good. Says which, in words. */
+  evict(victim: ReplicaSnapshot, placement: Placement, demand: Demand): string {
     const reason = reasonToGo(victim, placement.recipe.model, this.now);
     const share = placement.profile.gpuFraction ?? memoryShareOf(placement.profile);
     const fitsBeside = victim.residualShare + share <= 1;
-    if (fitsBeside && this.sleep(victim, "evicted", reason, demand)) return;
+    if (fitsBeside && this.sleep(victim, "evicted", reason, demand)) return `putting ${victim.name} to sleep`;
     this.stop(victim, isStarting(victim.state) ? "unwanted" : "evicted", reason, demand);
+    return `stopping ${victim.name}`;
   }
 
   settle(demand: Demand, replica: ReplicaSnapshot, reason: string): void {

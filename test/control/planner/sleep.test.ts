@@ -199,6 +199,8 @@ describe("a victim that can sleep", () => {
     expect(decide({ recipes, replicas: [idle("a", everything)], demands: [requests("d")] })).toEqual([
       "sleep a-1 (evicted)",
     ]);
+    const { holds } = plan(snapshot({ recipes, replicas: [idle("a", everything)], demands: [requests("d")] }), NOW);
+    expect(holds.get("requests:d")?.text).toBe("making room: putting a-1 to sleep");
   });
 
   it("is stopped where it was seen to keep too much, or the host has no memory for it", () => {
