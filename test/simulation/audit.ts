@@ -120,7 +120,8 @@ class PlanAudit {
     const what = `${name} is stopped (${reason})`;
     if (isLeaving(state)) this.#blame(`${what} although it is ${state}`);
     if (cause === "idle" || cause === "stale") {
-      if (isUsed(replica)) this.#blame(`${what} while it is used`);
+      // One that sleeps serves nobody, and those who wait are better off with a fresh one.
+      if (isUsed(replica) && !(cause === "stale" && state === "sleeping")) this.#blame(`${what} while it is used`);
       if (cause === "idle" && this.#now < idleSince + keepAliveMs) this.#blame(`${what} before its time`);
     }
     if (cause === "unwanted" && (waiting > 0 || !this.#snapshot.policy.abortsUnwanted))

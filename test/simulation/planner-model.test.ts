@@ -7,6 +7,11 @@ import { NOW } from "../support/make-snapshot.ts";
 import { breaches } from "./planner-model/laws.ts";
 import { roomBreaches } from "./planner-model/room-laws.ts";
 import { scenes } from "./planner-model/scenes.ts";
+import { World, type WorldPlan } from "./planner-model/world.ts";
+import { incidents, worlds } from "./planner-model/worlds.ts";
+
+const MOMENTS = 5_000;
+const WORLDS = 500;
 
 describe("in any moment, a plan", () => {
   it("keeps every law", () => {
@@ -16,7 +21,7 @@ describe("in any moment, a plan", () => {
         expect(breaches(snapshot, made, NOW)).toEqual([]);
         expect(plan(snapshot, NOW)).toEqual(made);
       }),
-      { numRuns: Number(process.env["RUNS"] ?? 3000) },
+      { numRuns: MOMENTS },
     );
   });
 
@@ -27,7 +32,29 @@ describe("in any moment, a plan", () => {
         const scene = { snapshot: alone, plan: plan(alone, NOW), now: NOW };
         expect(snapshot.demands.flatMap((demand) => roomBreaches(demand, scene))).toEqual([]);
       }),
-      { numRuns: Number(process.env["RUNS"] ?? 3000) },
+      { numRuns: MOMENTS },
     );
   });
 });
+
+describe("in any world", () => {
+  it("plans come to rest at every instant, and everybody who waits is served or refused in bounded time", () => {
+    fc.assert(
+      fc.property(worlds, incidents, (worldPlan, story) => {
+        const world = new World(worldPlan);
+        for (const incident of story) incident.happen(world);
+        world.pass(bound(worldPlan));
+        expect(world.longestWaitMs).toBeLessThanOrEqual(bound(worldPlan));
+      }),
+      { numRuns: WORLDS },
+    );
+  });
+});
+
+/** Each of the others may come first, once: for him the holder has to give way, finish, and he has to load and to be of use. */
+function bound({ habits, policy }: WorldPlan): number {
+  const all = [...habits.values()];
+  const longest = (of: (one: (typeof all)[number]) => number) => Math.max(...all.map(of));
+  const turn = policy.maxWaitMs + 2 * longest(({ loadMs }) => loadMs) + longest(({ serveMs }) => serveMs) + 10_000;
+  return all.length * turn;
+}

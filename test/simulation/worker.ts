@@ -5,7 +5,7 @@ import { messageOf } from "../../src/errors.ts";
 import type { Report, Shift } from "./crew.ts";
 import { simulate } from "./simulation.ts";
 
-const { steps } = z.object({ steps: z.number() }).parse(workerData);
+const { steps, current } = z.object({ steps: z.number(), current: z.instanceof(Int32Array) }).parse(workerData);
 
 // Nobody reads the stacks of errors that are made by the thousand.
 Error.stackTraceLimit = 0;
@@ -17,6 +17,7 @@ parentPort?.on("message", (shift: Shift) => {
 async function play({ from, count }: Shift): Promise<Report> {
   for (let played = 0; played < count; played++) {
     const seed = from + played;
+    Atomics.store(current, 0, seed);
     try {
       await simulate({ seed, steps });
     } catch (error) {

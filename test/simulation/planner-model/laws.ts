@@ -72,7 +72,14 @@ function departureBreaches(action: Departure, replica: ReplicaSnapshot, scene: S
   blame(!(isStarting(state) || state === "ready" || state === "sleeping"), "although it is on its way");
   blame(isKept(replica, scene), "although it is kept");
   if (action.kind === "sleep")
-    blame(state !== "ready" || replica.inFlight > 0 || replica.sleep === undefined, "and cannot sleep");
+    blame(
+      state !== "ready" ||
+        replica.inFlight > 0 ||
+        replica.sleep === undefined ||
+        !replica.responsive ||
+        isUsed(replica),
+      "and cannot sleep",
+    );
   if (why === "idle" || why === "stale") {
     blame(isUsed(replica) && !(why === "stale" && state === "sleeping"), "while it is used");
     if (action.kind === "stop" && why === "idle") blame(now < idleSince + keepAliveMs, "before its time");
@@ -81,8 +88,15 @@ function departureBreaches(action: Departure, replica: ReplicaSnapshot, scene: S
   if (why === "evicted" && state === "ready") blame(!hasToYield(replica, action.demand, scene), "too soon");
   if (why === "unwanted") blame(!isUnwanted(replica, action.demand, scene), "while it is wanted");
   const isOwn = action.demand?.request.model === replica.model && state === "sleeping" && !replica.stale;
-  const isReplaced = plan.actions.some((one) => one.kind === "start" && one.recipe.model === replica.model);
+  const isReplaced =
+    plan.actions.some((one) => one.kind === "start" && one.recipe.model === replica.model) ||
+    ["coming", "making room"].includes(plan.holds.get(action.demand?.id ?? "")?.why ?? "");
   if (isOwn && why === "evicted") blame(!isReplaced, "for its own model, which nothing is started of");
+  const adds = action.demand?.why === "scale out" || action.demand?.wish?.atLeast !== undefined;
+  blame(
+    adds && state !== "sleeping" && action.demand?.request.model === replica.model,
+    "for one more of its own model",
+  );
   blame(why === "evicted" && action.demand === undefined && !snapshot.scale.size, "for nobody");
   return found;
 }
@@ -147,9 +161,7 @@ function answerBreaches(demand: Demand, { snapshot, plan }: Scene): string[] {
     if (action.kind === "start") return action.recipe.model === model;
     return action.kind === "wake" && find(snapshot, action.replica)?.model === model;
   });
-  const isGoing = (name: string) =>
-    plan.actions.some((action) => (action.kind === "stop" || action.kind === "sleep") && action.replica === name);
-  const isComing = snapshot.replicas.some((one) => one.model === model && isLive(one) && !isGoing(one.name));
+  const isComing = snapshot.replicas.some((one) => one.model === model && isLive(one));
   return isAnswered || (demand.kind === "requests" && isComing) ? [] : [`${demand.id} hears nothing`];
 }
 

@@ -34,8 +34,8 @@ function aimOf({ request, wish, kind }: Demand, { snapshot }: Scene): Aim | unde
   const sleeps = snapshot.replicas.some(
     ({ model, state }) => model === request.model && (state === "sleeping" || state === "dozing"),
   );
-  if (recipe === undefined || profile === undefined || others.length > 0 || sleeps || kind === "wanted")
-    return undefined;
+  if (recipe === undefined || profile === undefined || others.length > 0 || sleeps) return undefined;
+  if (kind === "wanted" || wish?.atLeast !== undefined) return undefined;
   return { recipe, profile, on: wish?.on };
 }
 
