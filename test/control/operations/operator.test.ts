@@ -46,7 +46,7 @@ describe("a launch of several", () => {
     const rig = new Rig({ recipes: [makeRecipe({ gpus: 2 })], gpus: makeGpus(5), settings });
     rig.world.pace.loadMs = 60_000;
     const failed = launch(rig, { model: "tiny", replicas: 3 });
-    await expect(failed).rejects.toThrow(/of 3 replicas there are 2 \(tiny-1, tiny-2\): there was no room/);
+    await expect(failed).rejects.toThrow(/of 3 replicas there are 2 \(tiny-1, tiny-2\): tiny has no room/);
     await failed.catch((error: unknown) => expect(isAimError(error, "no_capacity")).toBe(true));
   });
 });
