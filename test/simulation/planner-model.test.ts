@@ -10,8 +10,9 @@ import { scenes } from "./planner-model/scenes.ts";
 import { World, type WorldPlan } from "./planner-model/world.ts";
 import { incidents, worlds } from "./planner-model/worlds.ts";
 
-const MOMENTS = 5_000;
-const WORLDS = 500;
+const MOMENTS = 4_000;
+const WORLDS = 1_000;
+const CROWDS = 60;
 
 describe("in any moment, a plan", () => {
   it("keeps every law", () => {
@@ -47,6 +48,19 @@ describe("in any world", () => {
         expect(world.longestWaitMs).toBeLessThanOrEqual(bound(worldPlan));
       }),
       { numRuns: WORLDS },
+    );
+  });
+
+  it("nobody starves where all ask for ever, be his model large or small", () => {
+    fc.assert(
+      fc.property(worlds, (worldPlan) => {
+        const habits = new Map([...worldPlan.habits].map(([model, one]) => [model, { ...one, isHot: true }]));
+        const world = new World({ ...worldPlan, habits });
+        for (const model of habits.keys()) world.ask(model, 1);
+        world.pass(2 * bound(worldPlan));
+        expect(world.longestWaitMs).toBeLessThanOrEqual(bound(worldPlan));
+      }),
+      { numRuns: CROWDS },
     );
   });
 });

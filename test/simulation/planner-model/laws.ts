@@ -167,7 +167,9 @@ function answerBreaches(demand: Demand, { snapshot, plan }: Scene): string[] {
 
 function timeBreaches({ plan, now }: Scene): string[] {
   const wakeAt = plan.wakeAt ?? Infinity;
+  const isResident = [...plan.holds.values()].some(({ why, until }) => why === "resident" && until !== undefined);
   return [
+    ...(isResident && wakeAt === Infinity ? ["nobody looks when a residency is over"] : []),
     ...(wakeAt <= now ? [`it is to be looked at again at ${wakeAt}, and it is ${now}`] : []),
     ...[...plan.holds].flatMap(([id, { until }]) =>
       until !== undefined && wakeAt > until ? [`${id} is promised something at ${until}, when nobody looks`] : [],
