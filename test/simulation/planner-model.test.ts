@@ -10,9 +10,9 @@ import { scenes } from "./planner-model/scenes.ts";
 import { World, type WorldPlan } from "./planner-model/world.ts";
 import { incidents, worlds } from "./planner-model/worlds.ts";
 
-const MOMENTS = 4_000;
-const WORLDS = 1_000;
-const CROWDS = 60;
+const MOMENTS = 3_000;
+const WORLDS = 600;
+const CROWDS = 30;
 
 describe("in any moment, a plan", () => {
   it("keeps every law", () => {

@@ -105,16 +105,20 @@ function spareBreaches(demand: Demand, aim: Aim, scene: Scene): string[] {
   ];
 }
 
-/** Who nobody uses, nobody is likely to ask for soon and nobody keeps goes at once. */
+/** Who has not been used for a while, is not likely to be asked for soon and is kept by nobody goes at once. */
 function idleWaitBreaches(demand: Demand, aim: Aim, scene: Scene): string[] {
   const why = scene.plan.holds.get(demand.id)?.why;
   if (why !== "busy" && why !== "resident") return [];
   const gone = departed(scene);
-  const { snapshot } = scene;
+  const { snapshot, now } = scene;
   const isWilling = (one: ReplicaSnapshot) => {
     const min = snapshot.recipes.find(({ id }) => id === one.recipeId)?.replicas.min ?? 0;
     const back = one.sleep === undefined ? one.loadMs : Math.min(5_000, one.loadMs);
-    const isQuiet = (one.state === "ready" || one.state === "sleeping") && !isUsed(one) && one.heat * back < MINUTE;
+    const isQuiet =
+      (one.state === "ready" || one.state === "sleeping") &&
+      !isUsed(one) &&
+      one.heat * back < MINUTE &&
+      now - Math.max(one.idleSince, one.stateSince) >= MINUTE;
     return isQuiet && min === 0 && !isKept(one, scene) && !isBesideMeasuring(one, scene);
   };
   const fits = fitsWithout((one) => gone.has(one) || isWilling(one), aim, scene);
