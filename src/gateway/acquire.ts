@@ -1,12 +1,15 @@
 // Gets a replica for a request: at once when one is ready, otherwise by waiting with the client, within a bound.
-import { AimError } from "../errors.ts";
+import { AimError, isAimError } from "../errors.ts";
 import type { GatewayDeps } from "./deps.ts";
 import type { Exchange } from "./exchange.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import type { Lease } from "./pool.ts";
 import type { Target } from "./resolve.ts";
 
-type AcquireDeps = Pick<GatewayDeps, "pool" | "clock" | "settings">;
+type AcquireDeps = Pick<GatewayDeps, "pool" | "clock" | "settings" | "random">;
+
+/** Those whom the queue has no place for come in crowds, and must not all come back at once. */
+const MOST_LATER = 0.5;
 
 /** The caller owns the lease. Where one is ready, no timer is started and nothing is written. */
 export async function acquireLease(target: Target, exchange: Exchange, deps: AcquireDeps): Promise<Lease> {
@@ -21,8 +24,13 @@ export async function acquireLease(target: Target, exchange: Exchange, deps: Acq
     return lease;
   } catch (error) {
     exchange.dequeued(queuedAt);
-    throw error;
+    throw isAimError(error, "queue_full") ? comeBackApart(error, deps) : error;
   }
+}
+
+function comeBackApart(error: AimError, { random }: AcquireDeps): AimError {
+  const { code, message, retryAfterMs = 0 } = error;
+  return new AimError(code, message, { retryAfterMs: retryAfterMs * (1 + MOST_LATER * random.next()), cause: error });
 }
 
 interface Wait {
@@ -39,6 +47,7 @@ async function hold(pending: Promise<Lease>, wait: Wait): Promise<Lease> {
   // A timer even where nothing is left: until it fires it is decided whether to start one, and so when to come back.
   const left = exchange.startedAt + longest - deps.clock.now();
   const limit = deps.clock.setTimer(Math.max(0, left), () => exchange.abort(stillLoading(wait)));
+  exchange.waitsForStart = deps.pool.isColdStart(target.model);
   if (target.stream) exchange.keepAlive ??= startKeepAlive(wait);
   try {
     const lease = await pending;

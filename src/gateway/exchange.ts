@@ -41,6 +41,8 @@ export class Exchange {
   readonly reply: Reply;
   readonly startedAt: number;
   phase: Phase = "reading";
+  /** Whether its wait began with no replica that serves. */
+  waitsForStart = false;
   /** There while the client waits with a stream. */
   keepAlive: KeepAlive | undefined;
 
@@ -137,7 +139,8 @@ export class Exchange {
   #count(error: AimError | undefined, durationMs: number): void {
     const { metrics } = this.#deps;
     const model = this.#label();
-    const start = this.#lease?.coldStart === true ? "cold" : "warm";
+    const isCold = this.#lease?.coldStart ?? this.waitsForStart;
+    const start = isCold ? "cold" : "warm";
     metrics.requests.inc({ route: this.route, model, code: String(error?.status ?? this.#status) });
     metrics.requestSeconds.observe({ route: this.route, model }, durationMs / 1000);
     const priority = this.#priority ?? "normal";
@@ -173,7 +176,8 @@ export class Exchange {
     };
     const { logger } = this.#deps;
     if (error?.code === "client_closed_request") logger.debug(fields, "request ended");
-    else if (error === undefined || error.status < 500) logger.info(fields, "request ended");
+    else if (error === undefined || error.status < 500 || error.code === "model_asleep")
+      logger.info(fields, "request ended");
     else if (error.code === "internal_error") logger.error({ ...fields, err: error.cause }, "request ended");
     else logger.warn({ ...fields, reason: messageOf(error) }, "request ended");
   }

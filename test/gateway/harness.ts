@@ -71,6 +71,8 @@ export interface GatewayOptions extends Partial<
   readonly backend?: FakeBackendOptions;
   /** Where the pool's leases point; the fake backend alone unless given. */
   readonly addresses?: readonly URL[];
+  /** What every random number is; 0 unless given. */
+  readonly chance?: number;
 }
 
 /** Ends with the test that started it, and fails that test where a lease was not released exactly once. */
@@ -94,7 +96,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     allowedHosts: options.allowedHosts,
     settings: { ...SETTINGS, ...options.settings },
     clock,
-    random: systemRandom,
+    random: { ...systemRandom, next: () => options.chance ?? 0 },
     metrics,
     logger,
     draining: options.draining ?? NEVER,

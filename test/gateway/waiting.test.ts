@@ -277,6 +277,37 @@ describe("a request that is not streamed", () => {
     const response = await pending;
     expect([response.status, response.headers.get("retry-after")]).toEqual([429, "5"]);
   });
+
+  it("that the queue has no place for is not told to come back when all the others do", async () => {
+    const { chat, pool } = await startGateway({ chance: 0.5 });
+    pool.hold();
+    const pending = chat();
+    await until(() => pool.asked.length === 1);
+    pool.refuse(new AimError("queue_full", "too many wait", { retryAfterMs: 8_000 }));
+    expect((await pending).headers.get("retry-after")).toBe("10");
+  });
+
+  it.each([
+    [true, "cold"],
+    [false, "warm"],
+  ])("counts as one that waited for a start, or not, also when it got nothing (cold: %s)", async (cold, start) => {
+    const { chat, pool, counter } = await startWaiting();
+    pool.cold = cold;
+    const pending = chat();
+    await until(() => pool.asked.length === 1);
+    pool.refuse(new AimError("no_capacity", "no room"));
+    await pending;
+    expect(await counter("aim_queue_wait_seconds", { start, le: "+Inf" })).toBe(1);
+  });
+
+  it("that may start nothing is no reason to warn anybody", async () => {
+    const { chat, pool, ended } = await startWaiting();
+    const pending = chat();
+    await until(() => pool.asked.length === 1);
+    pool.refuse(new AimError("model_asleep", "it sleeps"));
+    await pending;
+    expect((await ended())[0]).toMatchObject({ outcome: "model_asleep", level: 30 });
+  });
 });
 
 describe("a request that says how long it would wait", () => {
