@@ -177,8 +177,7 @@ export class Launcher {
     if (address === undefined || ref === undefined)
       throw new AimError("runtime_failed", `the runtime gave no address for ${replica.name}`);
     const following = new AbortController();
-    const ends = AbortSignal.any([limit.signal, following.signal]);
-    const followed = followLoad(this.#loadLog(replica, limit), ref, ends);
+    const followed = followLoad(this.#loadLog(replica, limit), ref, following.signal);
     try {
       const state = await awaitReadyOrAsleep(this.#deps, replica, { address, readiness }, limit.signal);
       return state === "asleep" ? await this.#deps.napOf(replica, limit.signal) : undefined;

@@ -59,11 +59,14 @@ async function firstAnswer(deps: ReadyOrAsleepDeps, { address }: Target, signal:
 
 async function whichFirst(deps: ReadyOrAsleepDeps, target: Target, signal: AbortSignal): Promise<"ready" | "asleep"> {
   const losing = new AbortController();
-  const either = AbortSignal.any([signal, losing.signal]);
-  const contest = [ready(deps, target, either), asleep(deps, target, either)];
+  const onAbort = () => losing.abort(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const contest = [ready(deps, target, losing.signal), asleep(deps, target, losing.signal)];
   try {
     return await Promise.race(contest);
   } finally {
+    signal.removeEventListener("abort", onAbort);
     losing.abort(new Error("the other one was first"));
     await Promise.allSettled(contest);
   }

@@ -41,8 +41,6 @@ export interface StopOptions {
   readonly force: boolean;
 }
 
-const NEVER = new AbortController().signal;
-
 export class Operator {
   readonly #deps: OperatorDeps;
 
@@ -131,10 +129,11 @@ export class Operator {
 
   async #restartAll(replicas: readonly Replica[], options: StopOptions): Promise<LaunchOutcome> {
     const results: OrderResult[] = [];
+    const never = new AbortController().signal;
     for (const replica of replicas) {
       const order = orderLike(replica, this.#deps);
-      await this.#takeDown([replica], { ...options, reason: "an operator restarts it" }, NEVER);
-      results.push(await this.#place(order, NEVER));
+      await this.#takeDown([replica], { ...options, reason: "an operator restarts it" }, never);
+      results.push(await this.#place(order, never));
     }
     return this.#outcome(results);
   }
