@@ -29,9 +29,11 @@ export class Operators {
     const { random, rig, tell } = this.#setting;
     const wish = this.#wish();
     tell(`an operator launches ${JSON.stringify(wish)}`);
-    const patience = random.one([new AbortController().signal, timeout(rig.clock, 2_000)]);
     const expected = this.#explained(wish);
-    const launched = this.#supervise((life) => rig.plane.operator.launch(wish, AbortSignal.any([patience, life])));
+    const isPatient = random.upTo(1) === 0;
+    const launched = this.#supervise((life) =>
+      rig.plane.operator.launch(wish, isPatient ? life : timeout(rig.clock, 2_000)),
+    );
     if (expected !== undefined) this.#hold(expected, launched);
   }
 

@@ -26,6 +26,7 @@ export class FakeDriver implements RuntimeDriver {
   readonly #starting = new Map<string, Promise<unknown>>();
   /** What is being made at this moment. */
   readonly #making = new Set<LaunchSpec>();
+  readonly #unwatch = new Set<() => void>();
   #isDead = false;
   #hasListed = false;
 
@@ -40,6 +41,7 @@ export class FakeDriver implements RuntimeDriver {
    */
   kill(fateOf: () => "nothing" | "created" | "running"): void {
     this.#isDead = true;
+    for (const unwatch of this.#unwatch) unwatch();
     for (const spec of this.#making) {
       const fate = fateOf();
       if (fate === "nothing") continue;
@@ -106,9 +108,8 @@ export class FakeDriver implements RuntimeDriver {
 
   watch(onHint: (hint: Hint) => void, signal: AbortSignal): void {
     if (signal.aborted) return;
-    const unwatch = this.#world.watch((hint) => {
-      if (!this.#isDead) onHint(hint);
-    });
+    const unwatch = this.#world.watch(onHint);
+    this.#unwatch.add(unwatch);
     signal.addEventListener("abort", unwatch, { once: true });
   }
 
