@@ -183,6 +183,8 @@ export class Draft {
   }
 
   lookAgain(at: number): void {
-    if (at !== Infinity) this.#wakeAt = Math.min(this.#wakeAt ?? Infinity, at);
+    // In whole milliseconds: of shares of a time, the last fraction can be too little to be added to a clock, and would be
+    // waited for without end.
+    if (at !== Infinity) this.#wakeAt = Math.min(this.#wakeAt ?? Infinity, Math.ceil(at));
   }
 }

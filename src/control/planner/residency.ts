@@ -1,7 +1,8 @@
 // When a replica has to make room for another model: pure. The contract against thrashing.
 //
-//   not used   nothing in flight, nobody waits: it goes, unless it is likely to be asked for again before it could be back.
-//              Then it goes when it has had its GPUs for its residency, or when it was not asked for as long as its load takes
+//   not used   nothing in flight, nobody waits: it goes after a moment, unless it is likely to be asked for again before it could
+//              be back. Then it goes when it was not asked for as long as its load takes; in any case when it has had its GPUs
+//              for its residency
 //   in use     it finishes what it has and takes no more once somebody has waited for `maxWait`, unless it has just come
 //   loading    it goes when nobody has waited for it for a while
 //
@@ -21,6 +22,9 @@ export interface Contract {
 const LOADS = 8;
 /** Before a load that nobody waits for counts as unwanted: whose client gave up may ask again at once, as SDKs do. */
 const ABANDONED_MS = 15_000;
+/** What programs, and people in a hurry, leave between an answer and their next question; little beside a load. */
+const PAUSE_MS = 5_000;
+const PAUSE_SHARE = 1 / 6;
 const MINUTE_MS = 60_000;
 /** What it takes to sleep and to wake again, which is little beside any load. */
 const NAP_MS = 5_000;
@@ -56,8 +60,8 @@ export function yieldsAt(replica: ReplicaSnapshot, demand: Demand, contract: Con
   }
   if (isIdle(replica)) {
     if (state === "sleeping" || demand.kind === "order") return -Infinity;
-    if (!isInDemand(replica)) return -Infinity;
-    const unusedAt = Math.max(idleSince, stateSince) + leastMs(replica, contract.policy);
+    const quietMs = isInDemand(replica) ? leastMs(replica, contract.policy) : pauseMs(replica);
+    const unusedAt = Math.max(idleSince, stateSince) + quietMs;
     const residentUntil = readyAt + residencyMs(replica, contract);
     return Math.min(residentUntil, unusedAt, patienceEnds(replica, demand, contract.policy));
   }
@@ -82,6 +86,11 @@ function goesAt(replica: ReplicaSnapshot, demand: Demand, contract: Contract): n
 /** Whether it would be asked for, as often as it was lately, while it is being brought back. */
 function isInDemand(replica: ReplicaSnapshot): boolean {
   return (replica.heat * returnMs(replica)) / MINUTE_MS >= 1;
+}
+
+/** Whoever has just got an answer may be about to ask again: how often he would is not to be seen before he could. */
+function pauseMs(replica: ReplicaSnapshot): number {
+  return Math.min(PAUSE_MS, returnMs(replica) * PAUSE_SHARE);
 }
 
 /** Who has come a moment ago stays for as long as its load took. */

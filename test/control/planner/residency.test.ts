@@ -53,8 +53,19 @@ describe("a model that is used now and then", () => {
     ]);
   });
 
-  it("gives way at once when it is not likely to be asked for again before it could be back", () => {
-    expect(decide(meeting(holder({ heat: 0.9 })))).toEqual(["stop a-1 (evicted)"]);
+  it("gives way a moment after its last answer when it is not likely to be asked for again before it could be back", () => {
+    const unlikely = (idleMs: number) => meeting(holder({ heat: 0.9, readyAt: NOW - MINUTE, idleSince: NOW - idleMs }));
+    expect(decide(unlikely(5_000))).toEqual(["stop a-1 (evicted)"]);
+    expect(decide(unlikely(4_999))).toEqual([]);
+    expect(plan(snapshot(unlikely(4_000)), NOW).wakeAt).toBe(NOW + 1_000);
+    const light = (idleMs: number) => meeting(holder({ loadMs: 600, readyAt: NOW - 1_000, idleSince: NOW - idleMs }));
+    expect(decide(light(100))).toEqual(["stop a-1 (evicted)"]);
+    expect(decide(light(99))).toEqual([]);
+  });
+
+  it("is looked at again at a whole millisecond, so that the clock gets there", () => {
+    const third = holder({ loadMs: 1_000, readyAt: NOW - 1_000, idleSince: NOW - 10 });
+    expect(plan(snapshot(meeting(third)), NOW).wakeAt).toBe(NOW - 10 + 167);
   });
 
   it("shares its residency with all who wait, and has one load's time at least", () => {
