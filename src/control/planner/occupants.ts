@@ -77,7 +77,7 @@ function mostReluctantFirst(replicas: readonly ReplicaSnapshot[], search: Search
 /** Never, not yet, when it has finished, at once. */
 function reluctanceOf(replica: ReplicaSnapshot, { demand, occupancy }: Search): number {
   if (occupancy.isKept(replica)) return 3;
-  if (yieldsAt(replica, demand, occupancy.contract) > occupancy.now) return 2;
+  if (yieldsAt(replica, demand, occupancy.contract) > occupancy.now || occupancy.ledger.isBesideLoad(replica)) return 2;
   return isBusy(replica) ? 1 : 0;
 }
 

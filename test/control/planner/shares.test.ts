@@ -58,6 +58,16 @@ describe("shares of a GPU", () => {
     expect(decide({ ...ONE_CARD, recipes, replicas, demands: [requests("a")] })).toEqual(["stop d-1 (evicted)"]);
   });
 
+  it("are had from one beside whom nobody loads, rather than from a cheaper one who has to stay for that", () => {
+    const runtime = { gpus: GPUS.slice(0, 2) };
+    const asleep = { state: "sleeping", residualShare: 0.3 } as const;
+    const loading = sharer("b", 0.4, { state: "loading", waiting: 1, gpus: ids(1, 2) });
+    const both = sharer("a", 0.5, { ...asleep, gpus: ids(0, 2), idleSince: NOW - 50 * MINUTE });
+    const recipes = [...RECIPES, sharing("d", 0.5), sharing("e", 0.5)];
+    const replicas = [sharer("d", 0.5, asleep), both, loading];
+    expect(decide({ runtime, recipes, replicas, demands: [requests("e")] })).toEqual(["stop d-1 (evicted)"]);
+  });
+
   it.each(["stopping", "failed", "dozing"] as const)("are not started beside one that is %s", (state) => {
     const scene = { ...ONE_CARD, recipes: RECIPES, replicas: [sharer("a", 0.5, { state })], demands: [requests("b")] };
     const { actions, holds } = plan(snapshot(scene), NOW);

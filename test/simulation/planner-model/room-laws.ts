@@ -97,10 +97,19 @@ function spareBreaches(demand: Demand, aim: Aim, scene: Scene): string[] {
   const gone = departed(scene);
   const isGone = (spared?: string) => (one: ReplicaSnapshot) =>
     gone.has(one) || (names.includes(one.name) && one.name !== spared);
+  // A load that went on would be disturbed by another one of them that goes beside it.
+  const going = scene.snapshot.replicas.filter(({ name }) => names.includes(name));
+  const isInTheWay = (name: string) =>
+    going.some(
+      (one) =>
+        one.name === name &&
+        isMeasuring(one) &&
+        going.some((other) => other !== one && other.gpus.some((gpu) => one.gpus.includes(gpu))),
+    );
   return [
     ...(fitsWithout(isGone(), aim, scene) ? [] : [`that ${names.join(", ")} go is not enough for ${demand.id}`]),
     ...names
-      .filter((name) => fitsWithout(isGone(name), aim, scene))
+      .filter((name) => !isInTheWay(name) && fitsWithout(isGone(name), aim, scene))
       .map((name) => `${name} need not go for ${demand.id}`),
   ];
 }
