@@ -134,7 +134,7 @@ export class GpuBook {
     { askedAt, heldShare }: { readonly askedAt: number; readonly heldShare: number },
   ): GpuChange | undefined {
     const { released, quarantined } = memory;
-    if (released !== undefined && askedAt < released.at) return undefined;
+    if (released !== undefined && askedAt <= released.at) return undefined;
     // Somebody else took it meanwhile: what is in use there is not ours any more.
     if (gpu.foreign !== undefined) return void delete memory.released;
     const { usedBytes } = gpu;

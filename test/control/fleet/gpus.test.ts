@@ -88,6 +88,14 @@ describe("a GPU that nobody used", () => {
 });
 
 describe("a GPU that was given back", () => {
+  it("is not free by a reading of the very moment in which it was given back", () => {
+    const scene = new Scene();
+    scene.read(gpu(0.3), 0);
+    scene.giveBack(gpu(0.3), 100);
+    scene.read(gpu(0.3), 100);
+    expect(scene.status(gpu(0.3))).toBe("recovering");
+  });
+
   it("is free only with a reading that was asked for afterwards", () => {
     const scene = new Scene();
     scene.read(gpu(0.3), 0);
