@@ -165,6 +165,7 @@ function answerBreaches(demand: Demand, { snapshot, plan }: Scene): string[] {
   return isAnswered || (demand.kind === "requests" && isComing) ? [] : [`${demand.id} hears nothing`];
 }
 
+/** Clocks count whole milliseconds. */
 function timeBreaches({ plan, now }: Scene): string[] {
   const wakeAt = plan.wakeAt ?? Infinity;
   const isResident = [...plan.holds.values()].some(({ why, until }) => why === "resident" && until !== undefined);
@@ -172,7 +173,9 @@ function timeBreaches({ plan, now }: Scene): string[] {
     ...(isResident && wakeAt === Infinity ? ["nobody looks when a residency is over"] : []),
     ...(wakeAt <= now ? [`it is to be looked at again at ${wakeAt}, and it is ${now}`] : []),
     ...[...plan.holds].flatMap(([id, { until }]) =>
-      until !== undefined && wakeAt > until ? [`${id} is promised something at ${until}, when nobody looks`] : [],
+      until !== undefined && wakeAt > Math.ceil(until)
+        ? [`${id} is promised something at ${until}, when nobody looks`]
+        : [],
     ),
   ];
 }
