@@ -156,7 +156,7 @@ export class FakeDriver implements RuntimeDriver {
   async close(): Promise<void> {}
 
   async #start(spec: LaunchSpec, observe: (phase: StartPhase) => void, signal: AbortSignal): Promise<BackendRef> {
-    this.#world.onAttempt(spec);
+    if (!this.#isDead) this.#world.onAttempt(spec);
     await this.#answer();
     signal.throwIfAborted();
     await this.#world.onImage((pull) => observe({ kind: "pulling", ...pull }), signal);
