@@ -81,7 +81,7 @@ export class Invariants {
     const isLeaving = state === "stopping" || state === "failed";
     if (!isLeaving && !(state === "loading" && identity.adopted)) return true;
     const rest = this.#rig.world.containers.get(name)?.rest;
-    return rest === undefined ? !isLeaving : rest !== "asleep";
+    return rest !== undefined && rest !== "asleep";
   }
 
   /** What is still in flight there breaks off in this moment. */
