@@ -23,8 +23,8 @@ export const BUGS: readonly Bug[] = [
     name: "double-reserve",
     what: "two starts of one plan get the same GPU",
     file: "src/control/planner/seats.ts",
-    text: "    this.taken += share;\n    this.#isLoading = true;",
-    instead: "    this.#isLoading = share > 0;",
+    text: "    this.taken += share;\n    this.isGiven = true;\n    this.#isRestless = true;",
+    instead: "    this.isGiven = share > 0;",
   },
   {
     name: "lost-release",
@@ -51,10 +51,10 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "resurrect-after-stop",
-    what: "a start that comes to its end makes ready what was stopped meanwhile",
-    file: "src/control/launcher.ts",
-    text: 'if (replica.state !== "loading") return;',
-    instead: "",
+    what: "a start that was stopped goes on, and its container stays",
+    file: "src/control/controller.ts",
+    text: 'task.abort.abort(new AimError("replica_stopped", replica.reason));',
+    instead: "this.#tasks.delete(replica);",
   },
   {
     name: "forget-leftover",
@@ -81,7 +81,7 @@ export const BUGS: readonly Bug[] = [
     name: "wake-beside-awake",
     what: "a sleeper is woken although another one has its GPUs",
     file: "src/control/planner.ts",
-    text: "if (ledger.find(bed) !== undefined) {",
+    text: "if (draft.ledger.find(bed) !== undefined) {",
     instead: "if (bed !== undefined) {",
   },
   {
@@ -102,7 +102,7 @@ export const BUGS: readonly Bug[] = [
     name: "old-reading-believed",
     what: "a reading of a GPU's memory that was asked for before its replica ended says that it is free",
     file: "src/control/fleet/gpus.ts",
-    text: "if (released !== undefined && askedAt < released.at) return undefined;",
+    text: "if (released !== undefined && askedAt <= released.at) return undefined;",
     instead: "",
   },
   {

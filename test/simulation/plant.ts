@@ -13,13 +13,13 @@ export interface Copy {
 }
 
 export async function plantBug(bug: Bug): Promise<Copy> {
+  const planted = withBug(await readFile(path.join(ROOT, bug.file), "utf8"), bug);
   const folder = await mkdtemp(path.join(tmpdir(), `aim-bug-${bug.name}-`));
   for (const part of ["src", "test/simulation", "test/support"])
     await cp(path.join(ROOT, part), path.join(folder, part), { recursive: true });
   await cp(path.join(ROOT, "package.json"), path.join(folder, "package.json"));
   await symlink(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
-  const file = path.join(folder, bug.file);
-  await writeFile(file, withBug(await readFile(file, "utf8"), bug));
+  await writeFile(path.join(folder, bug.file), planted);
   return { root: pathToFileURL(`${folder}/`), remove: () => rm(folder, { recursive: true }) };
 }
 

@@ -8,7 +8,7 @@ export interface Regression {
 }
 
 export const REGRESSIONS: readonly Regression[] = [
-  { seed: 63, steps: 300, found: "two replicas of a recipe that keeps one were sent away together" },
-  { seed: 8062, steps: 500, found: "a replica that did not answer was put to sleep for its own model's requests" },
-  { seed: 50, steps: 300, found: "a stale sleeper is unloaded although its model is waited for" },
+  { seed: 8, steps: 500, found: "a recipe loses what it keeps at least, one to rest and one to drain" },
+  { seed: 130, steps: 500, found: "two replicas of a recipe that keeps one are sent away together" },
+  { seed: 79, steps: 500, found: "one that does not answer is put to sleep for its own model's requests" },
 ];

@@ -11,12 +11,14 @@ export interface Leftovers {
   readonly orders: number;
 }
 
+/** Whether there is nothing any more that ought to change. */
+export function isAtRest(rig: Rig, leftovers: Leftovers): boolean {
+  return unrestOf(rig, leftovers).length === 0;
+}
+
 /** Throws what is not as it must be. Stops the gateway. */
-export async function expectRest(rig: Rig, { recipes, clients, orders }: Leftovers): Promise<void> {
-  expect("clients that still wait", clients, []);
-  expect("orders that never ended", orders, 0);
-  expect("whether nobody waits", rig.plane.fleet.demand.isEmpty, true);
-  for (const recipe of recipes) expectCount(rig, recipe, recipes);
+export async function expectRest(rig: Rig, leftovers: Leftovers): Promise<void> {
+  expect("what does not come to rest", unrestOf(rig, leftovers), []);
   let isStopped = false;
   void rig.plane.stop().then(() => (isStopped = true));
   await rig.clock.advance(60_000);
@@ -24,19 +26,27 @@ export async function expectRest(rig: Rig, { recipes, clients, orders }: Leftove
   expect("timers that are left", rig.clock.pending, 0);
 }
 
+function unrestOf(rig: Rig, { recipes, clients, orders }: Leftovers): readonly string[] {
+  const { demand } = rig.plane.fleet;
+  return [
+    ...clients.map((client) => `a client of ${client}`),
+    ...(orders === 0 ? [] : [`${orders} orders of operators`]),
+    ...(demand.isEmpty ? [] : ["somebody who waits in the fleet"]),
+    ...recipes.flatMap((recipe) => wrongCount(rig, recipe, recipes)),
+  ];
+}
+
 /** A pinned one that was ever started stays, and may take the room of those that ought to be there. */
-function expectCount({ world }: Rig, { id, pinned, replicas: { min } }: Recipe, recipes: readonly Recipe[]): void {
-  const states = [...world.containers.values()]
-    .filter(({ spec }) => spec.labels[LABELS.recipe] === id)
-    .map(({ state }) => state);
-  expect(
-    `what there is of ${id} and does not run`,
-    states.filter((state) => state !== "running"),
-    [],
-  );
+function wrongCount(
+  { world }: Rig,
+  { id, pinned, replicas: { min } }: Recipe,
+  recipes: readonly Recipe[],
+): readonly string[] {
+  const mine = [...world.containers.values()].filter(({ spec }) => spec.labels[LABELS.recipe] === id);
+  const broken = mine.filter(({ state }) => state !== "running").map(({ ref, state }) => `${ref.name} is ${state}`);
   const isCrowded = recipes.some((recipe) => recipe.pinned === true);
-  const isFine = pinned === true || states.length === min || (isCrowded && states.length < min);
-  if (!isFine) expect(`replicas of ${id}`, states.length, min);
+  const isFine = pinned === true || mine.length === min || (isCrowded && mine.length < min);
+  return isFine ? broken : [...broken, `${mine.length} replicas of ${id} instead of ${min}`];
 }
 
 function expect(what: string, actual: unknown, expected: unknown): void {

@@ -24,7 +24,7 @@ describe("whatever happens", () => {
     },
   );
 
-  it.each(REGRESSIONS)("it does not happen again that $found", { timeout: 60_000 }, async ({ seed, steps }) => {
+  it.each(REGRESSIONS)("no more (seed $seed): $found", { timeout: 60_000 }, async ({ seed, steps }) => {
     await expect(simulate({ seed, steps })).resolves.toContain("no more misfortune");
   });
 

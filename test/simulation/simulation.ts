@@ -14,7 +14,7 @@ import { GpuMishaps } from "./gpu-mishaps.ts";
 import { Invariants } from "./invariants.ts";
 import { Mishaps } from "./mishaps.ts";
 import { Operators } from "./operators.ts";
-import { expectRest } from "./rest.ts";
+import { expectRest, isAtRest, type Leftovers } from "./rest.ts";
 import { setScene, type Scenery } from "./scenery.ts";
 import { Seeded } from "./seeded.ts";
 import type { Deed, Setting } from "./setting.ts";
@@ -39,6 +39,10 @@ export async function simulate(options: SimulationOptions): Promise<string> {
 /** Longer than any pause after a failure, any start limit, any keep-alive and any wait. */
 const CALM_MS = 900_000;
 const CALM_STEP_MS = 30_000;
+/** How often at least nobody may wait any more before it counts as rest. */
+const CALM_STEPS = 4;
+/** Of the weights of all deeds: nothing but time passes. */
+const PASSING = 60;
 /** Between two deeds. */
 const PAUSES_MS = [0, 0, 0, 1, 10, 50, 50, 300, 300, 1_000, 1_000, 10_000];
 
@@ -111,6 +115,7 @@ class Simulation {
 
   #allDeeds(): readonly Deed[] {
     return [
+      [PASSING, () => {}],
       ...this.#clients.deeds(),
       ...this.#mishaps.deeds(),
       ...this.#gpuMishaps.deeds(),
@@ -146,11 +151,19 @@ class Simulation {
     this.story.tell("no more misfortune");
     this.#mishaps.end();
     this.#gpuMishaps.end();
-    for (let passed = 0; passed < CALM_MS; passed += CALM_STEP_MS) await this.#pass(CALM_STEP_MS);
-    await expectRest(this.#rig, {
+    let calmFor = 0;
+    for (let passed = 0; passed < CALM_MS && calmFor < CALM_STEPS; passed += CALM_STEP_MS) {
+      await this.#pass(CALM_STEP_MS);
+      calmFor = isAtRest(this.#rig, this.#leftovers) ? calmFor + 1 : 0;
+    }
+    await expectRest(this.#rig, this.#leftovers);
+  }
+
+  get #leftovers(): Leftovers {
+    return {
       recipes: this.#scenery.recipes,
       clients: [...this.#clients.open].map(({ model, doing }) => `${model} ${doing}`),
       orders: this.#operators.open,
-    });
+    };
   }
 }
