@@ -42,6 +42,9 @@ export class Draft {
   #asleepBytes = 0;
   /** Models that requests wait for, and that nothing serves or will. */
   readonly #rivals: number;
+  /** What was worked out of replicas, until one of their model comes or goes by this plan. */
+  readonly #costs = new Map<ReplicaSnapshot, number>();
+  readonly #kept = new Map<ReplicaSnapshot, boolean>();
 
   constructor(snapshot: FleetSnapshot, now: number) {
     this.snapshot = snapshot;
@@ -68,8 +71,15 @@ export class Draft {
       now: this.now,
       contract: { policy: this.snapshot.policy, rivals: this.#rivals },
       isKept: (replica) => this.isKept(replica),
-      costOf: (replica) => costOf(replica, this.census.live({ id: replica.recipeId, model: replica.model }).length),
+      costOf: (replica) => this.#costOf(replica),
     };
+  }
+
+  #forget(model: string): void {
+    for (const replica of this.census.ofModel(model)) {
+      this.#costs.delete(replica);
+      this.#kept.delete(replica);
+    }
   }
 
   /** Whether a start of the model has been decided in this plan, which the snapshot does not show. */
@@ -86,8 +96,24 @@ export class Draft {
     return this.census.loading >= this.snapshot.policy.maxStarts;
   }
 
+  #costOf(replica: ReplicaSnapshot): number {
+    const known = this.#costs.get(replica);
+    if (known !== undefined) return known;
+    const cost = costOf(replica, this.census.live({ id: replica.recipeId, model: replica.model }).length);
+    this.#costs.set(replica, cost);
+    return cost;
+  }
+
   /** Neither unloaded for being idle nor sent away for another model. */
   isKept(replica: ReplicaSnapshot): boolean {
+    const known = this.#kept.get(replica);
+    if (known !== undefined) return known;
+    const isKept = this.#isKept(replica);
+    this.#kept.set(replica, isKept);
+    return isKept;
+  }
+
+  #isKept(replica: ReplicaSnapshot): boolean {
     if (replica.stuck) return true;
     if (replica.stale) return false;
     if (replica.pinned) return true;
@@ -130,6 +156,7 @@ export class Draft {
   wake(replica: ReplicaSnapshot, { why, reason, demand }: Purpose): void {
     this.ledger.take(replica.runtime, replica.gpus, replica.share);
     this.census.rouse(replica);
+    this.#forget(replica.model);
     this.#starting.add(replica.model);
     const cause = demand === undefined ? {} : { demand };
     this.#actions.push({ kind: "wake", replica: replica.name, why, ...cause, reason });
@@ -138,6 +165,7 @@ export class Draft {
   stop(replica: ReplicaSnapshot, cause: StopCause, reason: string, demand?: Demand): void {
     if (this.census.isGone(replica)) return;
     this.census.sendAway(replica);
+    this.#forget(replica.model);
     this.ledger.release(replica);
     const whose = demand === undefined ? {} : { demand };
     this.#actions.push({ kind: "stop", replica: replica.name, cause, ...whose, reason });
@@ -151,6 +179,7 @@ export class Draft {
     if (this.#asleepBytes + sleep.hostBytes > this.snapshot.policy.sleepMemoryBytes) return false;
     this.#asleepBytes += sleep.hostBytes;
     this.census.sendAway(replica);
+    this.#forget(replica.model);
     this.ledger.release(replica);
     const whose = demand === undefined ? {} : { demand };
     this.#actions.push({ kind: "sleep", replica: replica.name, level: sleep.level, why, ...whose, reason });

@@ -56,6 +56,11 @@ export function withoutSpare(victims: readonly ReplicaSnapshot[], search: Search
 /** Those on it who make it fit by going, and no more of them than that takes; nobody where it is given out by this plan. */
 function occupantsOf(seat: Seat, search: Search): readonly ReplicaSnapshot[] {
   const { need, occupancy } = search;
+  const [only] = seat.holders;
+  if (seat.holders.length === 1 && only !== undefined && only !== need.waking) {
+    const isInTheWay = !occupancy.ledger.isLeaving(only) && !seat.isGiven && seat.willFit(need, nobody);
+    return isInTheWay ? seat.holders : [];
+  }
   const staying = seat.holders.filter((one) => one !== need.waking && !occupancy.ledger.isLeaving(one));
   const gone = new Set(staying);
   if (staying.length === 0 || seat.isGiven || !fitsWithout(gone, seat, search)) return [];
@@ -65,6 +70,10 @@ function occupantsOf(seat: Seat, search: Search): readonly ReplicaSnapshot[] {
     if (!fitsWithout(gone, seat, search)) gone.add(one);
   }
   return [...gone];
+}
+
+function nobody(): boolean {
+  return false;
 }
 
 function mostReluctantFirst(replicas: readonly ReplicaSnapshot[], search: Search): readonly ReplicaSnapshot[] {
