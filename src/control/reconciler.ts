@@ -91,7 +91,7 @@ class Reconciler {
   note(hint: Hint): void {
     if (hint.kind === "interrupted") this.#wasAway = true;
     if (hint.kind !== "out_of_memory") return;
-    const hit = this.#replica(hint.id);
+    const hit = this.#byRef().get(hint.id);
     if (hit !== undefined) this.#deps.onOutOfMemory(hit);
   }
 
@@ -117,8 +117,9 @@ class Reconciler {
     });
     // Adoption and "known" in one go: nothing may be started before what already runs is in the fleet.
     for (const finding of findings) this.#take(finding);
+    const mine = this.#byRef();
     for (const { ref, imageId } of observed) {
-      const replica = this.#replica(ref.id);
+      const replica = mine.get(ref.id);
       if (replica !== undefined && imageId !== undefined) fleet.identify(replica, { imageId });
     }
     this.#known = true;
@@ -128,10 +129,10 @@ class Reconciler {
     await Promise.all([this.#cleanUp(findings, signal), this.#revisit({ giveUp: true }, signal)]);
   }
 
-  /** By the runtime's own id. */
-  #replica(refId: string): Replica | undefined {
-    const all = this.#deps.fleet.replicas.all();
-    return all.find(({ identity, ref }) => identity.runtime === this.#name && ref?.id === refId);
+  /** Its replicas, by the runtime's own ids. */
+  #byRef(): ReadonlyMap<string, Replica> {
+    const mine = this.#deps.fleet.replicas.all().filter(({ identity }) => identity.runtime === this.#name);
+    return new Map(mine.flatMap((replica) => (replica.ref === undefined ? [] : [[replica.ref.id, replica]])));
   }
 
   #take(finding: Finding): void {

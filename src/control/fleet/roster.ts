@@ -26,6 +26,8 @@ export interface Remains {
 
 export class Roster {
   readonly #byName = new Map<string, Replica>();
+  /** Made anew when one comes or goes. */
+  #all: readonly Replica[] | undefined;
   readonly #byModel = new Map<string, readonly Replica[]>();
   /** By `gpuKey`. */
   readonly #byGpu = new Map<string, readonly Replica[]>();
@@ -37,6 +39,7 @@ export class Roster {
   add(replica: Replica): void {
     if (this.#byName.has(replica.name)) throw new Error(`replica ${replica.name} exists already`);
     this.#byName.set(replica.name, replica);
+    this.#all = undefined;
     this.#remains.delete(replica.name);
     include(this.#byModel, replica.model, replica);
     for (const key of gpuKeysOf(replica)) include(this.#byGpu, key, replica);
@@ -44,6 +47,7 @@ export class Roster {
 
   bury(replica: Replica, now: number): void {
     this.#byName.delete(replica.name);
+    this.#all = undefined;
     exclude(this.#byModel, replica.model, replica);
     for (const key of gpuKeysOf(replica)) exclude(this.#byGpu, key, replica);
     const { name, model, ref } = replica;
@@ -88,7 +92,7 @@ export class Roster {
   }
 
   all(): readonly Replica[] {
-    return [...this.#byName.values()];
+    return (this.#all ??= [...this.#byName.values()]);
   }
 
   ofModel(model: string): readonly Replica[] {
