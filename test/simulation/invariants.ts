@@ -32,6 +32,9 @@ export class Invariants {
     this.#rig = rig;
     this.#errors = errors;
     rig.world.onAttempt = (spec) => this.#onAttempt(spec);
+    rig.events.follow(({ type, replica }) => {
+      if (type === "replica:adopted" && replica !== undefined) this.#onAdopted(replica);
+    });
   }
 
   /** A new gateway has to find everything first. */
@@ -118,6 +121,12 @@ export class Invariants {
     const isRunning = state === "running" || state === "unresponsive";
     const limitMs = NOTICED_WITHIN_MS + (isRunning ? 0 : LEFTOVER_AGE_MS);
     if (clock.now() - since > limitMs) this.blame(`${ref.name} (${ref.id}) is there and nobody knows it`);
+  }
+
+  #onAdopted(name: string): void {
+    const { plane, world } = this.#rig;
+    const id = plane.fleet.replicas.find(name)?.ref?.id ?? "";
+    if (world.stopped.has(id)) this.blame(`${name} (${id}) is taken over, and was stopped before`);
   }
 
   #onAttempt({ labels, replica }: LaunchSpec): void {

@@ -51,7 +51,7 @@ export class Mishaps {
     pace.loadMs = random.one([0, 100, 1_000, 1_000, 20_000, 400_000]);
     pace.stopMs = random.one([0, 100, 5_000]);
     pace.releaseMs = random.one([0, 0, 0, 500, 3_000, 30_000]);
-    pace.answerMs = random.one([0, 0, 0, 10, 3_000]);
+    pace.answerMs = random.one([0, 0, 10, 1_000, 3_000]);
     tell(`pace: ${JSON.stringify(pace)}`);
   }
 

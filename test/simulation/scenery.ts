@@ -44,12 +44,15 @@ const POOL: readonly Recipe[] = [
   makeRecipe({ id: "walrus", gpus: 4, sleep: { afterMs: 8_000, level: 2 } }),
   makeRecipe({ id: "lemming", profiles: [makeProfile(1, { env: { AIM_SIM_CRASH_BEFORE_READY: "0.05" } })] }),
 ];
-const CAST = 6;
+/** With few a lot happens to each; with many they are in each other's way. */
+const LEAST_CAST = 3;
+const MOST_CAST = 6;
 
 export function setScene(random: Seeded): Scenery {
   const mood = random.upTo(4) === 0 ? "calm" : "stormy";
   const cast = POOL.filter(({ id }) => mood === "stormy" || id !== "lemming");
-  while (cast.length > CAST) cast.splice(random.upTo(cast.length - 1), 1);
+  const size = LEAST_CAST + random.upTo(MOST_CAST - LEAST_CAST);
+  while (cast.length > size) cast.splice(random.upTo(cast.length - 1), 1);
   return {
     mood,
     gpus: makeGpus(random.upTo(4) + 4),

@@ -80,6 +80,7 @@ export class FakeDriver implements RuntimeDriver {
     await sleep(this.#world.clock, ignores ? options.graceMs : this.#world.pace.stopMs, signal);
     if (this.#isDead) this.#world.exit(container.spec.replica, { code: 143, outOfMemory: false });
     await this.#answer();
+    this.#world.stopped.add(container.ref.id);
     if (this.#world.containers.get(container.spec.replica) === container) this.#world.remove(container.spec.replica);
     await this.#deliver("stop", signal);
   }

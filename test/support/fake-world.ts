@@ -73,6 +73,8 @@ export class FakeWorld {
   readonly containers = new Map<string, FakeContainer>();
   /** Those that are gone, by id: their output is kept. */
   readonly past = new Map<string, FakeContainer>();
+  /** Ids of those that a driver has stopped and removed. */
+  readonly stopped = new Set<string>();
   /** Names of replicas in the order of their starts. */
   readonly starts: string[] = [];
   /** What must never happen, as sentences. */
