@@ -21,7 +21,7 @@ const SLACK = 1e-9;
 export class FakeMemory {
   readonly #world: FakeWorld;
   readonly #remains = new Map<string, readonly Remains[]>();
-  /** When the gateway first saw what there is: of what was left before, it cannot tell whether a sleeper keeps it. */
+  /** When the gateway first saw what there is: it cannot tell what those keep who slept by then, from what others leave. */
   seenSince = 0;
 
   constructor(world: FakeWorld) {
@@ -48,15 +48,17 @@ export class FakeMemory {
   }
 
   /** Those that are awake on a GPU, what others keep in their sleep and what is left of others have no more than all of it. */
-  noteDoubleUse(spec: LaunchSpec, what: "started" | "woken"): void {
+  noteDoubleUse(spec: LaunchSpec, woken?: FakeContainer): void {
+    const isMeasured = woken === undefined || woken.asleepSince > this.seenSince;
     for (const gpu of spec.gpus) {
       const others = this.#holders(gpu).filter((one) => one.spec.replica !== spec.replica);
       const beside = [
         ...others.map((one) => ({ name: one.spec.replica, share: this.#claimOf(one) })),
-        ...this.#leftOn(gpu).filter(({ since }) => what === "started" || since > this.seenSince),
+        ...(isMeasured ? this.#leftOn(gpu) : []).filter(({ since }) => woken === undefined || since > this.seenSince),
       ];
       const shares = beside.reduce((sum, { share }) => sum + share, Math.min(shareOf(spec), ALONE));
       const names = beside.map(({ name }) => name).join(" and ");
+      const what = woken === undefined ? "started" : "woken";
       if (shares > 1 + SLACK) this.#world.violations.push(`${spec.replica} was ${what} on ${gpu} beside ${names}`);
     }
   }

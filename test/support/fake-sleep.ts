@@ -48,7 +48,7 @@ export class FakeSleep {
     if (fault !== undefined) throw fault;
     if (container.rest === "awake") return;
     container.rest = "waking";
-    this.#world.memory.noteDoubleUse(container.spec, "woken");
+    this.#world.memory.noteDoubleUse(container.spec, container);
     await this.#change(container, { ms: this.pace.wakeMs, to: "awake" }, clock, signal);
     this.log.push(`${container.spec.replica} awake as from level ${level}`);
   }
@@ -75,6 +75,7 @@ export class FakeSleep {
     const { address } = container;
     world.clock.setTimer(ms, () => {
       container.rest = to;
+      if (to === "asleep") container.asleepSince = world.clock.now();
       world.hint();
     });
     await sleep(clock, ms, signal);

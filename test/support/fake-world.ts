@@ -53,6 +53,8 @@ export interface FakeContainer {
   /** Says that it is ready, takes requests and never answers them. */
   isDeaf: boolean;
   rest: Rest;
+  /** When it last fell asleep. */
+  asleepSince: number;
   address: URL;
   exit: ReplicaExit | undefined;
   readonly lines: string[];
@@ -144,7 +146,7 @@ export class FakeWorld {
 
   /** Brings a container into being; it counts as running at once and as loaded after its load time. */
   async run(spec: LaunchSpec): Promise<FakeContainer> {
-    this.memory.noteDoubleUse(spec, "started");
+    this.memory.noteDoubleUse(spec);
     const id = `fake-${this.#nextId++}`;
     const loadSeconds = spec.env["AIM_SIM_LOAD_SECONDS"];
     const loadMs = loadSeconds === undefined ? this.pace.loadMs : Number(loadSeconds) * 1000;
@@ -155,6 +157,7 @@ export class FakeWorld {
       startedAtWall: this.clock.wallNow(),
       loadedAt: this.clock.now() + loadMs,
       rest: "awake",
+      asleepSince: Infinity,
       address: new URL(`http://${id}.invalid:8000`),
       isDeaf: false,
       exit: undefined,
