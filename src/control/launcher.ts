@@ -132,11 +132,13 @@ export class Launcher {
   }
 
   /** Asked again after a while: in the moment in which it lost a process, an answer may still have been on its way. */
-  async #stillGenerates({ model }: Replica, address: URL): Promise<boolean> {
+  async #stillGenerates(replica: Replica, address: URL): Promise<boolean> {
     const { signal } = this.#closing;
-    if (!(await this.#deps.generates(address, model, signal))) return false;
+    const asks = () => this.#deps.generates(address, replica.model, signal);
+    if (!(await asks())) return false;
     await sleep(this.#deps.clock, ASK_AGAIN_MS, signal);
-    return this.#deps.generates(address, model, signal);
+    // Who sleeps by now is asked when it is woken, and would never answer before.
+    return replica.state !== "ready" || asks();
   }
 
   /** Ends the questions that are being asked. */

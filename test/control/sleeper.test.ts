@@ -71,6 +71,16 @@ describe("an idle replica", () => {
     expect(rig.states()).toEqual([]);
   });
 
+  it("is not asked for a token because of what happened before it fell asleep", async () => {
+    const rig = makeRig();
+    rig.request("drowsy");
+    await rig.clock.advance(10 * SECOND);
+    rig.world.hint({ kind: "out_of_memory", id: rig.world.containers.get("drowsy-1")?.ref.id ?? "" });
+    await rig.clock.advance(10 * SECOND);
+    expect(rig.states()).toEqual(["drowsy-1 sleeping"]);
+    expect(rig.world.violations).toEqual([]);
+  });
+
   it("is believed where the memory of its GPUs cannot be read", async () => {
     const rig = makeRig();
     rig.world.strangers.set(rig.world.gpus[0]?.id ?? "", undefined);
