@@ -10,7 +10,10 @@ export function enginesOf(world: () => FakeWorld): Partial<ControlPlaneDeps["eng
       return { requests: container.requests.size, tokens: container.isDeaf ? 0 : world().clock.now() };
     },
     async generates(address) {
-      return world().isLoaded(address) && world().at(address)?.isDeaf === false;
+      const container = world().at(address);
+      if (container === undefined || !world().isLoaded(address)) return false;
+      world().sleep.noteRequest(container);
+      return !container.isDeaf;
     },
   };
 }

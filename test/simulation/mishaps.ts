@@ -21,6 +21,7 @@ export class Mishaps {
       [4, () => this.#thaw()],
       [3, () => this.#hang()],
       [1, () => this.#deafen()],
+      [2, () => this.#disturbSleep()],
       [3, () => this.#failNext()],
       [3, () => this.#loseAnswer()],
       [2, () => this.#cutOff()],
@@ -40,6 +41,10 @@ export class Mishaps {
     world.stopFaults.length = 0;
     world.lostAnswers.length = 0;
     world.unkillable.clear();
+    world.sleep.sleepFaults.length = 0;
+    world.sleep.wakeFaults.length = 0;
+    world.sleep.greedy.clear();
+    Object.assign(world.sleep.pace, { sleepMs: 500, wakeMs: 300 });
     Object.assign(world.pace, { createMs: 100, loadMs: 1_000, stopMs: 200, releaseMs: 0, answerMs: 0 });
     for (const [name, { state }] of world.containers) if (state === "unresponsive") world.set(name, "running");
   }
@@ -95,6 +100,18 @@ export class Mishaps {
     this.#withContainer("from now on nothing is answered by", (container) => {
       container.isDeaf = true;
     });
+  }
+
+  /** The next one cannot fall asleep, or cannot wake, or keeps its memory, or takes its time. */
+  #disturbSleep(): void {
+    const { random, rig, tell } = this.#setting;
+    const { sleep, containers } = rig.world;
+    const kind = random.one(["sleepless", "unwakeable", "greedy", "slow", "slow"] as const);
+    tell(`sleep is disturbed: ${kind}`);
+    if (kind === "sleepless") sleep.sleepFaults.push(new Error("no sleep today"));
+    else if (kind === "unwakeable") sleep.wakeFaults.push(new Error("no waking today"));
+    else if (kind === "greedy") sleep.greedy.add(random.maybe([...containers.keys()]) ?? "");
+    else Object.assign(sleep.pace, { sleepMs: random.one([10, 500, 20_000]), wakeMs: random.one([10, 300, 10_000]) });
   }
 
   #failNext(): void {
