@@ -213,7 +213,8 @@ describeWithDocker("a gateway by Docker Compose", () => {
       expect(inside.stdout).toMatch(/qwen3-32b-bf16-1 .*ready/);
       await killGateway();
       await until(isLive, { timeoutMs: 30_000, what: "the gateway's return" });
-      expect(await cli("ps")).toMatch(/qwen3-32b-bf16-1 .*ready/);
+      const isReady = async () => /qwen3-32b-bf16-1 .*ready/.test(await cli("ps"));
+      await until(isReady, { timeoutMs: 30_000, what: "the replica that it takes over" });
       expect((await made.replicas()).map(({ Id }) => Id)).toEqual([replica?.Id]);
       await cli("stop", "qwen3-32b-bf16-1");
       expect(await made.replicas()).toEqual([]);
