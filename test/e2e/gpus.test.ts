@@ -243,7 +243,19 @@ class Life {
     });
     await answer.then((response) => response.arrayBuffer()).catch(() => undefined);
     // Most are left alone until they run; the next step may meet the others on their way.
-    if (this.#random.upTo(3) > 0) await until(() => this.#hasSettled(model), { timeoutMs: 20_000, what: model });
+    if (this.#random.upTo(3) > 0) await this.#settled(model);
+  }
+
+  /** With two gateways on one engine, a start may have to be tried more than once. */
+  async #settled(model: string): Promise<void> {
+    await until(() => this.#hasSettled(model), { timeoutMs: 60_000, what: `an end of the start of ${model}` }).catch(
+      async (error: unknown) => {
+        const replicas = (await this.gateway.replicas()).map(
+          ({ name, state, reason }) => `${name} ${state}: ${reason}`,
+        );
+        throw new Error(replicas.join("; "), { cause: error });
+      },
+    );
   }
 
   async #hasSettled(model: string): Promise<boolean> {
