@@ -12,7 +12,7 @@ import { until } from "../support/until.ts";
 const IMAGE = "aim-engine-stand-in:test";
 const GIB = 2 ** 30;
 const GPU = "0000:01:00.0";
-const LOAD_SECONDS = 8;
+const LOAD_SECONDS = 20;
 
 const CARDS: readonly FakeCard[] = [
   { card: "card0", pciAddress: GPU, render: "renderD128", kfd: [{ node: 2, render: "renderD128" }] },
