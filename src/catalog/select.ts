@@ -1,4 +1,5 @@
 // Which recipe and profile serve a request: pure, and every answer carries its reasons.
+import { split } from "../lib/split.ts";
 import { bestSupply, describeGpus, describeNeed, type GpuTraits, type Supply } from "./hardware.ts";
 import type { Engine, ModelId, Precision, Profile, Recipe, RecipeId, RuntimeName } from "./recipe.ts";
 
@@ -181,10 +182,6 @@ function namesHardware({ recipe, supply }: Candidate): boolean {
 function hasVllmTwin({ recipe }: Candidate, pool: readonly Candidate[]): boolean {
   if (recipe.engine !== "sglang") return false;
   return pool.some((other) => other.recipe.file === recipe.file && other.recipe.engine === "vllm");
-}
-
-function split<T>(items: readonly T[], belongs: (item: T) => boolean): [yes: T[], no: T[]] {
-  return [items.filter(belongs), items.filter((item) => !belongs(item))];
 }
 
 /** What decides between the profiles that fit, and what is free for the chosen one at this moment. */

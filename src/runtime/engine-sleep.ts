@@ -1,8 +1,7 @@
 // vLLM's sleep mode over HTTP: putting an engine to sleep, waking it in the order that its level needs, asking whether it sleeps.
-import { Agent } from "undici";
-import { AimError } from "../errors.ts";
-import { deadline, sleep, type Clock } from "../lib/clock.ts";
-import { orAborted } from "../lib/or-aborted.ts";
+import { AimError, isAimError } from "../errors.ts";
+import { sleep, type Clock } from "../lib/clock.ts";
+import { createEngineHttp, type EngineAnswer as Answer, type EngineHttp } from "./engine-http.ts";
 
 export interface EngineSleep {
   /** Resolves when it says that it sleeps. Nothing may be in flight there. Rejects with `runtime_failed`, or as the signal says. */
@@ -38,13 +37,13 @@ const WAKE_CALLS: Readonly<Record<1 | 2, readonly Call[]>> = {
   ],
 };
 
-/** With connections of its own: each call gets a fresh one, so that no stuck socket comes between. */
+/** With connections of its own. */
 export function createEngineSleep({ clock }: { readonly clock: Clock }): EngineSleep {
-  const agent = new Agent({ pipelining: 0, headersTimeout: 0, bodyTimeout: 0 });
+  const http = createEngineHttp(clock);
   const askAt =
     (address: URL, signal: AbortSignal): Ask =>
     (call) =>
-      ask(agent, clock, { ...call, address, signal });
+      ask(http, { ...call, address, signal });
   return {
     async fallAsleep(address, level, signal) {
       const engine = askAt(address, signal);
@@ -57,13 +56,8 @@ export function createEngineSleep({ clock }: { readonly clock: Clock }): EngineS
       await until(clock, engine, { asleep: false }, signal);
     },
     isAsleep: (address, signal) => saysAsleep(askAt(address, signal)),
-    close: () => agent.destroy(),
+    close: () => http.close(),
   };
-}
-
-interface Answer {
-  readonly status: number;
-  readonly body: string;
 }
 
 type Ask = (call: Call) => Promise<Answer>;
@@ -96,40 +90,15 @@ async function require200(engine: Ask, call: Call): Promise<void> {
 }
 
 async function ask(
-  agent: Agent,
-  clock: Clock,
-  { address, path, post, signal }: Call & { readonly address: URL; readonly signal: AbortSignal },
+  http: EngineHttp,
+  call: Call & { readonly address: URL; readonly signal: AbortSignal },
 ): Promise<Answer> {
-  const limitMs = post === undefined ? QUESTION_TIMEOUT_MS : CALL_TIMEOUT_MS;
-  const tooLate = () => new AimError("runtime_failed", `${path} did not answer within ${limitMs / 1000} s`);
-  const limit = deadline(clock, limitMs, tooLate, signal);
+  const timeoutMs = call.post === undefined ? QUESTION_TIMEOUT_MS : CALL_TIMEOUT_MS;
   try {
-    const request = agent.request({
-      origin: address.origin,
-      path,
-      method: post === undefined ? "GET" : "POST",
-      headers: post === undefined ? {} : { "content-type": "application/json" },
-      body: post === undefined ? null : JSON.stringify(post),
-      signal: limit.signal,
-    });
-    // By itself undici takes note of the signal only when it is connected, which may take it ten seconds.
-    const { statusCode, body } = await orAborted(request, limit.signal);
-    return { status: statusCode, body: await readBounded(body) };
+    return await http.ask({ ...call, timeoutMs, late: "runtime_failed", maxBytes: MAX_BODY_BYTES });
   } catch (error) {
-    limit.signal.throwIfAborted();
-    throw new AimError("runtime_failed", `${path} got no answer`, { cause: error });
-  } finally {
-    limit.done();
+    call.signal.throwIfAborted();
+    if (isAimError(error)) throw error;
+    throw new AimError("runtime_failed", `${call.path} got no answer`, { cause: error });
   }
-}
-
-async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size >= MAX_BODY_BYTES) break;
-  }
-  return Buffer.concat(chunks).toString();
 }

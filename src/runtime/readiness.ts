@@ -1,9 +1,8 @@
 // Whether a replica can serve: its health, the name it serves and, where asked for, one generated token.
-import { Agent } from "undici";
 import type { Readiness } from "../catalog/launch-spec.ts";
 import { AimError, codeOf, messageOf } from "../errors.ts";
-import { deadline, sleep, type Clock } from "../lib/clock.ts";
-import { orAborted } from "../lib/or-aborted.ts";
+import { sleep, type Clock } from "../lib/clock.ts";
+import { createEngineHttp, type EngineAnswer as Answer } from "./engine-http.ts";
 import { parseEngineLoad, type EngineLoad } from "./engine-load.ts";
 
 /** `final`: asking again will not help, since whoever answers there is not the replica that was started. */
@@ -40,11 +39,6 @@ const CANARY_TIMEOUT_MS = 30_000;
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 const QUOTE_LENGTH = 200;
 
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
-
 interface Question {
   readonly path: string;
   readonly post?: Readonly<Record<string, unknown>>;
@@ -53,13 +47,14 @@ interface Question {
 
 type Ask = (question: Question) => Promise<Answer>;
 
-/** A probe with connections of its own: each question gets a fresh one, so a stuck socket cannot hide a healthy server. */
+/** A probe with connections of its own. */
 export function createReadinessProbe(deps: { readonly clock: Clock }): ReadinessProbe {
-  const agent = new Agent({ pipelining: 0, headersTimeout: 0, bodyTimeout: 0 });
+  const http = createEngineHttp(deps.clock);
+  const common = { late: "upstream_timeout", maxBytes: MAX_BODY_BYTES } as const;
   const askAt =
     (address: URL, signal: AbortSignal): Ask =>
     (question) =>
-      askOne(agent, deps.clock, { ...question, address, signal });
+      http.ask({ timeoutMs: PROBE_TIMEOUT_MS, ...question, ...common, address, signal });
   return {
     async isReady(address, readiness, signal) {
       try {
@@ -90,7 +85,7 @@ export function createReadinessProbe(deps: { readonly clock: Clock }): Readiness
         return undefined;
       }
     },
-    close: () => agent.destroy(),
+    close: () => http.close(),
   };
 }
 
@@ -142,43 +137,6 @@ async function askForToken(ask: Ask, model: string, timeoutMs: number): Promise<
     if (answer.status !== 404) return { ...attempt, ...answer };
   }
   return undefined;
-}
-
-async function askOne(
-  agent: Agent,
-  clock: Clock,
-  question: Question & { readonly address: URL; readonly signal: AbortSignal },
-): Promise<Answer> {
-  const { address, path, post, signal, timeoutMs = PROBE_TIMEOUT_MS } = question;
-  const tooLate = () => new AimError("upstream_timeout", `${path} did not answer within ${timeoutMs / 1000} s`);
-  const limit = deadline(clock, timeoutMs, tooLate, signal);
-  try {
-    const request = agent.request({
-      origin: address.origin,
-      path,
-      method: post === undefined ? "GET" : "POST",
-      headers: post === undefined ? {} : { "content-type": "application/json" },
-      body: post === undefined ? null : JSON.stringify(post),
-      signal: limit.signal,
-    });
-    // By itself undici takes note of the signal only when it is connected, which may take it ten seconds.
-    const response = await orAborted(request, limit.signal);
-    return { status: response.statusCode, body: await readBounded(response.body) };
-  } finally {
-    limit.done();
-  }
-}
-
-/** A body beyond the bound is cut; what follows is of no use to a probe. */
-async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size >= MAX_BODY_BYTES) break;
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 /** Ids of OpenAI's `data` list; llama.cpp adds a `models` list with names. Undefined when there is neither. */

@@ -1,4 +1,5 @@
 // What has to go so that a replica fits: pure.
+import { split } from "../../lib/split.ts";
 import { formatDuration } from "../../lib/units.ts";
 import { isStarting } from "../replica.ts";
 import type { Demand, ReplicaSnapshot } from "../snapshot.ts";
@@ -130,10 +131,6 @@ function gainOf(groups: readonly Group[]): number {
 
 function namesOf(groups: readonly Group[]): readonly string[] {
   return [...new Set(groups.flatMap(({ occupants }) => occupants.map(({ name }) => name)))];
-}
-
-function split<T>(items: readonly T[], belongs: (item: T) => boolean): [yes: T[], no: T[]] {
-  return [items.filter(belongs), items.filter((item) => !belongs(item))];
 }
 
 /** Why they have to go, in words. */
