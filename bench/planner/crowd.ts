@@ -93,7 +93,7 @@ function begin(
 
 function settle(rig: Rig, replica: Replica, state: ReturnType<Mix["stateOf"]>, signal: AbortSignal): void {
   const { fleet } = rig.plane;
-  if (state === "busy") void fleet.acquire(replica.model, { bodyBytes: 1 }, signal);
+  if (state === "busy") void fleet.slots.acquire(replica.model, { bodyBytes: 1 }, signal);
   if (state !== "sleeping") return;
   fleet.doze(replica, "to be measured");
   fleet.asleep(replica, { residualShare: RESIDUAL_SHARE, hostBytes: 0 });
@@ -117,7 +117,11 @@ async function arrive(
   const rounds = Math.ceil(size.waiters / wanted.length);
   for (let round = 0; round < rounds; round++) {
     for (const { model } of wanted) {
-      const waiting = rig.plane.fleet.acquire(model, { bodyBytes: 1, client: `client-${round % CLIENTS}` }, signal);
+      const waiting = rig.plane.fleet.slots.acquire(
+        model,
+        { bodyBytes: 1, client: `client-${round % CLIENTS}` },
+        signal,
+      );
       // It ends with the measurement.
       Promise.resolve(waiting).catch(() => undefined);
     }

@@ -11,7 +11,6 @@ import { Failures, shuttingDown, type ReplicaFailure } from "./fleet/failures.ts
 import type { FleetDeps, FleetHooks } from "./fleet/fleet-deps.ts";
 import { takeSnapshot, type FleetParts } from "./fleet/fleet-view.ts";
 import { Machines } from "./fleet/machines.ts";
-import type { ReplicaLease, RequestTraits } from "./fleet/lease.ts";
 import type { LaunchOrder, OrderResult } from "./fleet/orders.ts";
 import { Replica, blueprintOf, isStoppable } from "./replica.ts";
 import type { Blueprint, Entry, FoundReplica, Nap, ReplicaIdentity } from "./replica.ts";
@@ -76,10 +75,10 @@ export class Fleet {
     this.#hooks = hooks;
   }
 
-  /** A lease at once where a replica has room, else a promise of one. */
-  acquire(model: string, request: RequestTraits, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
+  /** Where requests get their leases. */
+  get slots(): Pick<Slots, "tryAcquire" | "acquire"> {
     if (this.#closed) throw shuttingDown();
-    return this.#slots.acquire(model, request, signal);
+    return this.#slots;
   }
 
   /** Resolves when the plan started a replica for it, or found one; rejects when it cannot be had or the signal aborts. */

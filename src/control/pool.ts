@@ -16,8 +16,12 @@ export class FleetPool {
     this.#prospects = prospects;
   }
 
-  acquire(model: string, request: RequestTraits, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
-    return this.#fleet.acquire(model, request, signal);
+  tryAcquire(model: string, request: RequestTraits): ReplicaLease | undefined {
+    return this.#fleet.slots.tryAcquire(model, request);
+  }
+
+  acquire(model: string, request: RequestTraits, signal: AbortSignal): Promise<ReplicaLease> {
+    return this.#fleet.slots.acquire(model, request, signal);
   }
 
   /** "loading weights 62%, about 40 s left" */

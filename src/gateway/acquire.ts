@@ -18,8 +18,9 @@ export async function acquireLease(target: Target, exchange: Exchange, deps: Acq
   const queuedAt = deps.clock.now();
   try {
     const hints = { ...target.hints, requestId: exchange.requestId, bodyBytes: target.body.length };
-    const answer = deps.pool.acquire(target.model, hints, exchange.signal);
-    const lease = answer instanceof Promise ? await hold(answer, { target, exchange, deps }) : answer;
+    const warm = deps.pool.tryAcquire(target.model, hints);
+    const lease =
+      warm ?? (await hold(deps.pool.acquire(target.model, hints, exchange.signal), { target, exchange, deps }));
     exchange.dequeued(queuedAt, lease);
     return lease;
   } catch (error) {

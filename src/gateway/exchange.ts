@@ -123,6 +123,7 @@ export class Exchange {
     if (this.#firstByteMs !== undefined) return;
     this.phase = "streaming";
     this.#firstByteMs = this.#deps.clock.now() - this.startedAt;
+    this.#lease?.firstByte();
   }
 
   /** The one end: the answer's, the metrics', the log line's. */

@@ -1,12 +1,15 @@
 // What the data plane needs of the control plane. Nothing here knows what a container is.
 import type { ModelId } from "../catalog/recipe.ts";
+import type { Span } from "./scan.ts";
 
 export interface ReplicaPool {
+  /** One slot on a replica that is ready and has room; undefined where there is none. The warm path: synchronous. */
+  tryAcquire(model: ModelId, hints: RequestHints): Lease | undefined;
   /**
-   * One slot on a replica of the model: at once when one is ready, else a promise that a cold start (or a freed slot) fulfils.
+   * One slot on a replica of the model, be it that a cold start or a freed slot brings it.
    * Rejects with an `AimError` when it cannot be had, and with the signal's reason when that aborts first.
    */
-  acquire(model: ModelId, hints: RequestHints, signal: AbortSignal): Lease | Promise<Lease>;
+  acquire(model: ModelId, hints: RequestHints, signal: AbortSignal): Promise<Lease>;
   /** What a waiter of this model is waiting for, as a short phrase: "loading weights 62%, about 40 s left". */
   describeWait(model: ModelId): string;
   /** Whether no replica of the model serves: whoever waits for it waits for a start. */
@@ -29,6 +32,17 @@ export interface RequestHints {
   readonly mayStart?: boolean;
   /** Idle time before unload that it asks for, in ms; absent: nothing changes. */
   readonly keepAliveMs?: number;
+  /** What the engine will have to read; absent where nothing is known of it. */
+  readonly prompt?: Prompt;
+  /** Requests of one session are best served by one replica. */
+  readonly session?: string;
+}
+
+/** The bytes of a request that decide what an engine has to compute, and what it may have in its cache already. */
+export interface Prompt {
+  readonly body: Buffer;
+  /** In the order in which engines put them together: `tools`, then `messages`, `prompt` or `input`. */
+  readonly spans: readonly Span[];
 }
 
 export const PRIORITIES = ["high", "normal", "low"] as const;
@@ -40,6 +54,8 @@ export interface Lease {
   readonly address: URL;
   /** Whether the model had to be started for it. */
   readonly coldStart: boolean;
+  /** The answer has begun: the prompt is read, and waits there no more. Idempotent. */
+  firstByte(): void;
   /** What became of the request, so that a dead replica is noticed at once. */
   report(outcome: Outcome): void;
   /** Idempotent. */

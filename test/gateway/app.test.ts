@@ -188,7 +188,7 @@ describe("what goes wrong elsewhere", () => {
     gateway.pool.describeWait = () => {
       throw new Error("canary");
     };
-    gateway.pool.acquire = () => {
+    gateway.pool.tryAcquire = () => {
       throw new TypeError("canary");
     };
     const response = await gateway.chat();

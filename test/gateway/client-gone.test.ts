@@ -52,7 +52,7 @@ describe.each([{ stream: true }, { stream: false }])("a client that leaves ($str
     const socket = await send(gateway, { stream });
     const [asked] = await until(() => gateway.pool.asked.length === 1 && gateway.pool.asked);
     const leftAt = await leave(socket);
-    await until(() => asked!.signal.aborted);
+    await until(() => asked!.signal!.aborted);
     expect(performance.now() - leftAt).toBeLessThan(1000);
     await expectRecorded(gateway, "queued");
   });
@@ -125,7 +125,7 @@ describe("pipelined requests", () => {
     await until(() => gateway.pool.asked.length === 21);
     await leave(socket);
     await gateway.ended(21);
-    expect(gateway.pool.asked.every(({ signal }) => signal.aborted)).toBe(true);
+    expect(gateway.pool.asked.every(({ signal }) => signal!.aborted)).toBe(true);
   });
 
   it("are answered in order", async () => {

@@ -214,7 +214,7 @@ describe("a stream that waits", () => {
     const comments = (await text).split("\n\n").filter((part) => part.startsWith(":"));
     expect(comments.length).toBeGreaterThanOrEqual(59);
     expect(await text).toContain('"code":"model_loading"');
-    expect(pool.asked[0]!.signal.aborted).toBe(true);
+    expect(pool.asked[0]!.signal!.aborted).toBe(true);
     expect(clock.pending).toBe(0);
   });
 
@@ -321,7 +321,7 @@ describe("a request that says how long it would wait", () => {
     const pending = chat({}, { headers });
     await until(() => pool.asked.length === 1);
     await clock.advance(ms - 1);
-    expect(pool.asked[0]!.signal.aborted).toBe(false);
+    expect(pool.asked[0]!.signal!.aborted).toBe(false);
     await clock.advance(1);
     const response = await pending;
     expect([response.status, response.headers.get("retry-after")]).toEqual([503, "40"]);

@@ -5,7 +5,8 @@ import type { Lease, Outcome, ReplicaPool, RequestHints } from "../../src/gatewa
 export interface Asked {
   readonly model: string;
   readonly hints: RequestHints;
-  readonly signal: AbortSignal;
+  /** Only of those who have to wait. */
+  readonly signal?: AbortSignal;
 }
 
 export class StubLease implements Lease {
@@ -14,11 +15,16 @@ export class StubLease implements Lease {
   readonly coldStart: boolean;
   readonly outcomes: Outcome[] = [];
   releases = 0;
+  firstBytes = 0;
 
   constructor(replica: string, options: { readonly address: URL; readonly coldStart: boolean }) {
     this.replica = replica;
     this.address = options.address;
     this.coldStart = options.coldStart;
+  }
+
+  firstByte(): void {
+    this.firstBytes += 1;
   }
 
   report(outcome: Outcome): void {
@@ -47,9 +53,14 @@ export class StubPool implements ReplicaPool {
     this.#addresses = addresses;
   }
 
-  acquire(model: string, hints: RequestHints, signal: AbortSignal): Lease | Promise<Lease> {
+  tryAcquire(model: string, hints: RequestHints): Lease | undefined {
+    if (this.#holding) return undefined;
+    this.asked.push({ model, hints });
+    return this.#lease({ coldStart: false });
+  }
+
+  acquire(model: string, hints: RequestHints, signal: AbortSignal): Promise<Lease> {
     this.asked.push({ model, hints, signal });
-    if (!this.#holding) return this.#lease({ coldStart: false });
     const waiter = Promise.withResolvers<Lease>();
     this.#waiting.push(waiter);
     const onAbort = () => {

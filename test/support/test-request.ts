@@ -18,7 +18,7 @@ export interface RequestOptions {
 export interface Surroundings {
   readonly world: FakeWorld;
   readonly clock: Clock;
-  readonly pool: Pick<FleetPool, "acquire">;
+  readonly pool: Pick<FleetPool, "acquire" | "tryAcquire">;
   /** Those that would break with the gateway. */
   readonly connections: Set<TestRequest>;
 }
@@ -52,10 +52,11 @@ export class TestRequest {
     this.#signal = signal;
     gateway.connections.add(this);
     try {
-      const answer = gateway.pool.acquire(model, { bodyBytes: 100, ...traits }, signal);
-      if (!(answer instanceof Promise)) this.#serve(answer);
+      const request = { bodyBytes: 100, ...traits };
+      const warm = gateway.pool.tryAcquire(model, request);
+      if (warm !== undefined) this.#serve(warm);
       else
-        answer.then(
+        gateway.pool.acquire(model, request, signal).then(
           (lease) => this.#serve(lease),
           (error: unknown) => this.#end("refused", error),
         );

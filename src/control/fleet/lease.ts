@@ -24,6 +24,16 @@ export interface RequestTraits {
   readonly mayStart?: boolean;
   /** Idle time before unload that it asks for; absent: nothing changes. */
   readonly keepAliveMs?: number;
+  /** What its engine will have to read; absent where nothing is known of it. */
+  readonly prompt?: Prompt;
+  /** Requests of one session are best served by one replica. */
+  readonly session?: string;
+}
+
+/** The bytes of a request that an engine computes with, in the order in which it puts them together. */
+export interface Prompt {
+  readonly body: Buffer;
+  readonly spans: readonly { readonly start: number; readonly end: number }[];
 }
 
 /** What became of a request; structurally the data plane's `Outcome`. */
@@ -48,6 +58,11 @@ export class ReplicaLease {
 
   get replica(): string {
     return this.#replica.name;
+  }
+
+  /** The answer has begun: its prompt has been read. Idempotent. */
+  firstByte(): void {
+    // Nothing is counted by prompts yet.
   }
 
   /** Only a replica that cannot be reached loses its place; a broken answer may be the request's own doing. */

@@ -47,12 +47,21 @@ export class Slots {
     return this.#heat.perMinute(model);
   }
 
-  /** A lease at once where a replica has room, else a promise of one; the hot path never allocates a promise. */
-  acquire(model: string, request: RequestTraits, signal: AbortSignal): ReplicaLease | Promise<ReplicaLease> {
-    if (signal.aborted) return Promise.reject(reasonOf(signal));
-    this.#heat.note(model);
+  /** A lease where a replica has room. The hot path: it makes no promise, and waits for nobody. */
+  tryAcquire(model: string, request: RequestTraits): ReplicaLease | undefined {
     const replica = pick(this.#deps.roster.ofModel(model));
-    return replica === undefined ? this.#wait(model, request, signal) : this.#lease(replica, request, "warm");
+    if (replica === undefined) return undefined;
+    this.#heat.note(model);
+    return this.#lease(replica, request, "warm");
+  }
+
+  /** A lease as soon as there is one, be it at once. */
+  acquire(model: string, request: RequestTraits, signal: AbortSignal): Promise<ReplicaLease> {
+    if (signal.aborted) return Promise.reject(reasonOf(signal));
+    const lease = this.tryAcquire(model, request);
+    if (lease !== undefined) return Promise.resolve(lease);
+    this.#heat.note(model);
+    return this.#wait(model, request, signal);
   }
 
   #wait(model: string, request: RequestTraits, signal: AbortSignal): Promise<ReplicaLease> {
