@@ -30,12 +30,12 @@ export interface GpuChange {
 
 interface Memory {
   /** How much was in use when that could last be read. */
-  lastBytes?: number;
+  lastBytes: number | undefined;
   /** Least that was ever seen in use while nobody of ours held it. */
-  baselineBytes?: number;
+  baselineBytes: number | undefined;
   /** Given back, all of it or by one that fell asleep, and not seen free since. */
-  released?: { readonly at: number; readonly after: string };
-  quarantined?: string;
+  released: { readonly at: number; readonly after: string } | undefined;
+  quarantined: string | undefined;
 }
 
 type Readings = ReadonlyMap<RuntimeName, { readonly gpus: readonly Gpu[] }>;
@@ -54,7 +54,7 @@ const BESIDE_SHARE = 0.03;
 
 export class GpuBook {
   readonly #recoveryMs: number;
-  readonly #memories = new Map<string, Memory>();
+  readonly #memories = new Map<RuntimeName, Map<string, Memory>>();
 
   constructor(options: { readonly recoveryMs: number }) {
     this.#recoveryMs = options.recoveryMs;
@@ -88,23 +88,23 @@ export class GpuBook {
       const share = reading.heldShare(gpu.id);
       if (share < 1) return this.#read(gpu, memory, { askedAt: reading.askedAt, heldShare: share }) ?? [];
       // All of it may be used by those who hold it: what others left on it cannot be told, and is looked for after them.
-      delete memory.released;
+      memory.released = undefined;
       return [];
     });
-    return [...changes, ...this.#missVanished(runtime, new Set(gpus.map(({ id }) => id)), reading.askedAt)];
+    return [...changes, ...this.#missVanished(runtime, gpus, reading.askedAt)];
   }
 
   /** Why what those of ours leave of it who hold it cannot be given out; undefined when it can. */
   block(runtime: RuntimeName, gpu: Gpu, heldShare: number): GpuBlock | undefined {
-    const memory = this.#memories.get(gpuKey(runtime, gpu.id)) ?? {};
+    const memory = this.#memories.get(runtime)?.get(gpu.id) ?? NOTHING;
     if (gpu.unusable !== undefined) return { status: "unusable", reason: gpu.unusable };
     if (memory.quarantined !== undefined) return { status: "quarantined", reason: memory.quarantined };
     if (memory.released !== undefined) {
       return { status: "recovering", reason: `waiting for its memory after ${memory.released.after}` };
     }
     if (gpu.foreign !== undefined) return { status: "foreign", reason: `in use by ${gpu.foreign}` };
-    const usedBytes = gpu.usedBytes ?? memory.lastBytes ?? 0;
-    if (isQuiet({ ...gpu, usedBytes }, memory, heldShare)) return undefined;
+    const { memoryBytes, usedBytes = memory.lastBytes ?? 0 } = gpu;
+    if (isQuiet({ memoryBytes, usedBytes }, memory, heldShare)) return undefined;
     return {
       status: "foreign",
       reason: `${formatSize(usedBytes)} of its memory are in use by something that this gateway did not start`,
@@ -113,19 +113,22 @@ export class GpuBook {
 
   /** Whether one of the runtime's GPUs was given back and has not been seen free yet. */
   isRecovering(runtime: RuntimeName): boolean {
-    return [...this.#memories].some(
-      ([id, { released }]) => id.startsWith(gpuKey(runtime, "")) && released !== undefined,
+    return (
+      this.#memories
+        .get(runtime)
+        ?.values()
+        .some(({ released }) => released !== undefined) ?? false
     );
   }
 
   /** An operator's word: what is in use on it now beside the share of those who hold it is its usual amount. */
   forgive(runtime: RuntimeName, { id, usedBytes, memoryBytes }: Gpu, share: number): void {
     const baselineBytes = Math.max(0, (usedBytes ?? 0) - memoryBytes * share);
-    this.#memories.set(gpuKey(runtime, id), usedBytes === undefined ? {} : { baselineBytes });
+    this.#memoriesOf(runtime).set(id, usedBytes === undefined ? { ...NOTHING } : { ...NOTHING, baselineBytes });
   }
 
   baselineBytes(runtime: RuntimeName, gpu: string): number | undefined {
-    return this.#memories.get(gpuKey(runtime, gpu))?.baselineBytes;
+    return this.#memories.get(runtime)?.get(gpu)?.baselineBytes;
   }
 
   #read(
@@ -136,7 +139,10 @@ export class GpuBook {
     const { released, quarantined } = memory;
     if (released !== undefined && askedAt <= released.at) return undefined;
     // Somebody else took it meanwhile: what is in use there is not ours any more.
-    if (gpu.foreign !== undefined) return void delete memory.released;
+    if (gpu.foreign !== undefined) {
+      memory.released = undefined;
+      return undefined;
+    }
     const { usedBytes } = gpu;
     // What cannot be read now is not free because of it.
     if (usedBytes === undefined && memory.lastBytes !== undefined)
@@ -147,20 +153,22 @@ export class GpuBook {
     }
     if (usedBytes !== undefined && heldShare === 0)
       memory.baselineBytes = Math.min(memory.baselineBytes ?? usedBytes, usedBytes);
-    delete memory.released;
-    delete memory.quarantined;
+    memory.released = undefined;
+    memory.quarantined = undefined;
     if (quarantined !== undefined) return { gpu: gpu.id, kind: "returned", reason: "its memory came back" };
     return released === undefined ? undefined : { gpu: gpu.id, kind: "recovered", reason: "its memory is free again" };
   }
 
   /** Those that are not listed any more are not waited for without end. */
-  #missVanished(runtime: RuntimeName, listed: ReadonlySet<string>, now: number): readonly GpuChange[] {
-    const prefix = gpuKey(runtime, "");
-    return [...this.#memories].flatMap(([id, memory]) => {
-      const gpu = id.slice(prefix.length);
-      if (!id.startsWith(prefix) || listed.has(gpu)) return [];
-      return this.#overdue(gpu, memory, { now, what: "it has vanished; its memory was not seen free" }) ?? [];
-    });
+  #missVanished(runtime: RuntimeName, gpus: readonly Gpu[], now: number): readonly GpuChange[] {
+    // Each that is listed is remembered by now.
+    const memories = this.#memoriesOf(runtime);
+    if (memories.size === gpus.length) return [];
+    const listed = new Set(gpus.map(({ id }) => id));
+    const what = "it has vanished; its memory was not seen free";
+    return [...memories].flatMap(([gpu, memory]) =>
+      listed.has(gpu) ? [] : (this.#overdue(gpu, memory, { now, what }) ?? []),
+    );
   }
 
   /** Given back too long ago: it is quarantined, with what is known of it. */
@@ -168,23 +176,42 @@ export class GpuBook {
     const { released } = memory;
     if (released === undefined || now - released.at < this.#recoveryMs) return undefined;
     const reason = `${what} ${formatDuration(this.#recoveryMs)} after ${released.after}`;
-    delete memory.released;
+    memory.released = undefined;
     memory.quarantined = reason;
     return { gpu, kind: "quarantined", reason };
   }
 
   #memory(runtime: RuntimeName, gpu: string): Memory {
-    const id = gpuKey(runtime, gpu);
-    const known = this.#memories.get(id);
+    const memories = this.#memoriesOf(runtime);
+    const known = memories.get(gpu);
     if (known !== undefined) return known;
-    const fresh: Memory = {};
-    this.#memories.set(id, fresh);
+    const fresh = { ...NOTHING };
+    memories.set(gpu, fresh);
+    return fresh;
+  }
+
+  #memoriesOf(runtime: RuntimeName): Map<string, Memory> {
+    const known = this.#memories.get(runtime);
+    if (known !== undefined) return known;
+    const fresh = new Map<string, Memory>();
+    this.#memories.set(runtime, fresh);
     return fresh;
   }
 }
 
+const NOTHING: Readonly<Memory> = {
+  lastBytes: undefined,
+  baselineBytes: undefined,
+  released: undefined,
+  quarantined: undefined,
+};
+
 /** Whether no more of its memory is in use than usual and by those who hold it; one that could never be read is believed. */
-function isQuiet({ usedBytes, memoryBytes }: Gpu, { baselineBytes }: Memory, heldShare: number): boolean {
+function isQuiet(
+  { usedBytes, memoryBytes }: Pick<Gpu, "usedBytes" | "memoryBytes">,
+  { baselineBytes }: Readonly<Memory>,
+  heldShare: number,
+): boolean {
   if (usedBytes === undefined) return true;
   return usedBytes <= (baselineBytes ?? 0) + sparedBytes({ memoryBytes }, baselineBytes) + memoryBytes * heldShare;
 }

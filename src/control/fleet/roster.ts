@@ -3,10 +3,12 @@ import { LRUCache } from "lru-cache";
 import type { RuntimeName } from "../../catalog/recipe.ts";
 import type { BackendRef } from "../../runtime/driver.ts";
 import type { Replica } from "../replica.ts";
-import { gpuKey } from "./gpus.ts";
 
-/** A list asked for before a removal may arrive after it; more than a few of those refs are never in flight. */
-const REMEMBERED = 1000;
+/**
+ * A list asked for before a removal may arrive after it; more than a few of those refs are never in flight. Room for them is
+ * taken as they come, where `max` would take all of it at once.
+ */
+const REMEMBERED = { maxSize: 1000, sizeCalculation: () => 1 };
 
 /** The roster for those who may only look. */
 export type RosterView = Pick<
@@ -29,12 +31,12 @@ export class Roster {
   /** Made anew when one comes or goes. */
   #all: readonly Replica[] | undefined;
   readonly #byModel = new Map<string, readonly Replica[]>();
-  /** By `gpuKey`. */
-  readonly #byGpu = new Map<string, readonly Replica[]>();
+  /** Asked for every GPU with every plan: no key is put together for that. */
+  readonly #byGpu = new Map<RuntimeName, Map<string, readonly Replica[]>>();
   /** Refs, and when they were buried. */
-  readonly #buried = new LRUCache<string, number>({ max: REMEMBERED });
+  readonly #buried = new LRUCache<string, number>(REMEMBERED);
   /** By name; the newest first. */
-  readonly #remains = new LRUCache<string, Remains>({ max: REMEMBERED });
+  readonly #remains = new LRUCache<string, Remains>(REMEMBERED);
 
   add(replica: Replica): void {
     if (this.#byName.has(replica.name)) throw new Error(`replica ${replica.name} exists already`);
@@ -42,14 +44,14 @@ export class Roster {
     this.#all = undefined;
     this.#remains.delete(replica.name);
     include(this.#byModel, replica.model, replica);
-    for (const key of gpuKeysOf(replica)) include(this.#byGpu, key, replica);
+    for (const gpu of replica.identity.gpus) include(this.#gpusOf(replica), gpu, replica);
   }
 
   bury(replica: Replica, now: number): void {
     this.#byName.delete(replica.name);
     this.#all = undefined;
     exclude(this.#byModel, replica.model, replica);
-    for (const key of gpuKeysOf(replica)) exclude(this.#byGpu, key, replica);
+    for (const gpu of replica.identity.gpus) exclude(this.#gpusOf(replica), gpu, replica);
     const { name, model, ref } = replica;
     const { recipeId, runtime } = replica.identity;
     if (ref !== undefined) this.#buried.set(ref.id, now);
@@ -88,7 +90,7 @@ export class Roster {
 
   /** All that hold a GPU of the runtime, awake or asleep, the eldest first. */
   holders(runtime: RuntimeName, gpu: string): readonly Replica[] {
-    return this.#byGpu.get(gpuKey(runtime, gpu)) ?? NONE;
+    return this.#byGpu.get(runtime)?.get(gpu) ?? NONE;
   }
 
   all(): readonly Replica[] {
@@ -106,13 +108,17 @@ export class Roster {
       if (!this.#byName.has(name)) return name;
     }
   }
+
+  #gpusOf({ identity: { runtime } }: Replica): Map<string, readonly Replica[]> {
+    const known = this.#byGpu.get(runtime);
+    if (known !== undefined) return known;
+    const fresh = new Map<string, readonly Replica[]>();
+    this.#byGpu.set(runtime, fresh);
+    return fresh;
+  }
 }
 
 const NONE: readonly Replica[] = [];
-
-function gpuKeysOf({ identity: { runtime, gpus } }: Replica): readonly string[] {
-  return gpus.map((gpu) => gpuKey(runtime, gpu));
-}
 
 function include(index: Map<string, readonly Replica[]>, key: string, replica: Replica): void {
   index.set(key, [...(index.get(key) ?? NONE), replica]);
