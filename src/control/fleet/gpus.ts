@@ -113,12 +113,7 @@ export class GpuBook {
 
   /** Whether one of the runtime's GPUs was given back and has not been seen free yet. */
   isRecovering(runtime: RuntimeName): boolean {
-    return (
-      this.#memories
-        .get(runtime)
-        ?.values()
-        .some(({ released }) => released !== undefined) ?? false
-    );
+    return [...this.#memoriesOf(runtime).values()].some(({ released }) => released !== undefined);
   }
 
   /** An operator's word: what is in use on it now beside the share of those who hold it is its usual amount. */
@@ -223,11 +218,12 @@ export function sparedBytes({ memoryBytes }: Pick<Gpu, "memoryBytes">, baselineB
 
 /** How much of the memory of a GPU those who hold it may use: what sleepers keep, and the shares of the others. */
 export function heldShare(holders: readonly Holder[]): number {
-  const shares = holders.map(({ state, residualShare = ASSUMED_RESIDUAL, identity: { gpuFraction } }) => {
-    if (state === "sleeping") return residualShare;
-    return gpuFraction === undefined ? 1 : gpuFraction + BESIDE_SHARE;
-  });
-  return shares.reduce((sum, share) => sum + share, 0);
+  let sum = 0;
+  for (const { state, residualShare = ASSUMED_RESIDUAL, identity } of holders) {
+    if (state === "sleeping") sum += residualShare;
+    else sum += identity.gpuFraction === undefined ? 1 : identity.gpuFraction + BESIDE_SHARE;
+  }
+  return sum;
 }
 
 /** Names a GPU among those of all runtimes. */

@@ -3,10 +3,10 @@ import type { Profile, Recipe, RuntimeName } from "../../catalog/recipe.ts";
 import type { RuntimeOffer, Supply } from "../../catalog/select.ts";
 import { isLeaving } from "../replica.ts";
 import type { FleetSnapshot, ReplicaSnapshot } from "../snapshot.ts";
-import { gpuKey } from "../fleet/gpus.ts";
 import { place, type Place } from "./placement.ts";
-import { Seat, type Need } from "./seats.ts";
-import { isSuitable, kindsOf, memoryShareOf, type Kind } from "./supply.ts";
+import { hallsOf, type Hall, type Row } from "./rows.ts";
+import { isMeasuring, type Need, type Seat } from "./seats.ts";
+import { isSuitable, memoryShareOf } from "./supply.ts";
 
 /** What is to be placed. */
 export interface Placement {
@@ -17,12 +17,6 @@ export interface Placement {
   readonly on?: readonly string[];
   /** It exists, and sleeps on these GPUs. */
   readonly waking?: ReplicaSnapshot;
-}
-
-/** The GPUs among which a placement is sought: alike, and not blocked for good. */
-interface Row {
-  readonly kind: Kind;
-  readonly seats: readonly Seat[];
 }
 
 /** How the GPUs stand that would suit a placement. */
@@ -38,8 +32,10 @@ export interface Survey {
 export class Ledger {
   readonly #snapshot: FleetSnapshot;
   readonly #now: number;
-  readonly #rows = new Map<RuntimeName, readonly Row[]>();
-  readonly #seats = new Map<RuntimeName, Map<string, Seat>>();
+  /** Made when first asked for: many plans have nobody to place. */
+  #made: ReadonlyMap<RuntimeName, Hall> | undefined;
+  /** Nobody measures the memory of any GPU, or is going to by this plan. */
+  #isStill: boolean;
   /** Replicas that this plan stops or puts to sleep: what they give back will come. */
   readonly #leaving = new Set<ReplicaSnapshot>();
   readonly #described = new Map<Row, string>();
@@ -50,11 +46,7 @@ export class Ledger {
   constructor(snapshot: FleetSnapshot, now: number) {
     this.#snapshot = snapshot;
     this.#now = now;
-    for (const [runtime, { gpus }] of snapshot.runtimes) this.#add(runtime, kindsOf(gpus));
-    for (const replica of snapshot.replicas) {
-      const seats = this.#seats.get(replica.runtime);
-      for (const gpu of replica.gpus) seats?.get(gpu)?.seat(replica);
-    }
+    this.#isStill = !snapshot.replicas.some(isMeasuring);
   }
 
   /** Where to place it now; undefined when too few GPUs are free. */
@@ -82,7 +74,8 @@ export class Ledger {
   /** Gives the GPUs to a start. */
   take(runtime: RuntimeName, gpus: readonly string[], share: number): void {
     this.#surveys.clear();
-    for (const gpu of gpus) this.#seats.get(runtime)?.get(gpu)?.take(share);
+    this.#isStill = false;
+    for (const gpu of gpus) this.#halls.get(runtime)?.seats.get(gpu)?.take(share);
   }
 
   /** Keeps what is free, and what comes back, for a placement that waits, so that smaller ones do not overtake it for ever. */
@@ -122,6 +115,7 @@ export class Ledger {
 
   /** Whether another replica, but for those, loads on one of its GPUs: nothing may be stopped or put to sleep beside it. */
   isBesideLoad(replica: ReplicaSnapshot, except: readonly ReplicaSnapshot[] = []): boolean {
+    if (this.#isStill) return false;
     const isOut = (one: ReplicaSnapshot) => one === replica || except.includes(one) || this.#leaving.has(one);
     return this.#seatsOf(replica).some((seat) => seat.isMeasured(isOut));
   }
@@ -147,7 +141,7 @@ export class Ledger {
   get offers(): ReadonlyMap<RuntimeName, RuntimeOffer> {
     this.#offers ??= new Map(
       [...this.#snapshot.runtimes].map(([name, { unavailable, placement }]) => {
-        const rows = this.#rows.get(name) ?? [];
+        const rows = this.#halls.get(name)?.rows ?? [];
         const offer: RuntimeOffer = {
           ...(unavailable === undefined ? {} : { unavailable }),
           knowsGpus: placement === "gateway",
@@ -167,25 +161,18 @@ export class Ledger {
     return { count, share: profile.gpuFraction ?? 1, memory: memoryShareOf(profile), waking };
   }
 
-  #add(runtime: RuntimeName, kinds: readonly Kind[]): void {
-    const byId = new Map<string, Seat>();
-    const rows = kinds.map((kind) => {
-      const all = kind.gpus.map((gpu) => new Seat(gpu, this.#snapshot.blocks.get(gpuKey(runtime, gpu.id))));
-      for (const seat of all) byId.set(seat.gpu.id, seat);
-      return { kind, seats: all.filter(({ block }) => block === undefined || block.status === "recovering") };
-    });
-    this.#seats.set(runtime, byId);
-    this.#rows.set(runtime, rows);
+  get #halls(): ReadonlyMap<RuntimeName, Hall> {
+    return (this.#made ??= hallsOf(this.#snapshot));
   }
 
   #seatsOf({ runtime, gpus }: ReplicaSnapshot): readonly Seat[] {
-    const seats = this.#seats.get(runtime);
+    const seats = this.#halls.get(runtime)?.seats;
     return gpus.flatMap((gpu) => seats?.get(gpu) ?? []);
   }
 
   #suitable(placement: Placement, need: Need): readonly Row[] {
     const { recipe, runtime, on } = placement;
-    const rows = (this.#rows.get(runtime) ?? []).filter(
+    const rows = (this.#halls.get(runtime)?.rows ?? []).filter(
       ({ kind, seats }) => among(seats, on).length >= Math.max(1, need.count) && isSuitable(recipe, kind),
     );
     if (rows.length < 2) return rows;

@@ -100,7 +100,7 @@ export class Seat {
 }
 
 /** It looks at what is free of its GPUs, and relies on that. */
-function isMeasuring({ state }: ReplicaSnapshot): boolean {
+export function isMeasuring({ state }: ReplicaSnapshot): boolean {
   return isStarting(state) || state === "waking";
 }
 
