@@ -10,6 +10,8 @@ const RECONCILE_EVERY_MS = 10_000;
 const FIRST_HEARTBEAT_MS = 500;
 const HEARTBEAT_MS = 10_000;
 const PROGRESS_MS = 2_000;
+/** Less than the five seconds for which uvicorn keeps idle connections open. */
+const UPSTREAM_IDLE_MS = 4_000;
 
 export function controlSettings(config: Config): ControlPlaneSettings {
   const { installation, keepAlive, runtime, maxHold, startTimeout, stopGrace, docker, images, scheduler } = config;
@@ -70,6 +72,8 @@ export function gatewaySettings(config: Config): GatewaySettings {
     connectTimeoutMs: config.timeouts.connect,
     firstByteTimeoutMs: config.timeouts.firstByte,
     idleTimeoutMs: config.timeouts.idle,
+    totalTimeoutMs: config.timeouts.total,
+    upstreamIdleMs: UPSTREAM_IDLE_MS,
   };
 }
 

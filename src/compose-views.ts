@@ -1,9 +1,11 @@
 // The control plane in the shapes that the data plane and the admin API ask for.
 import type { CheckView, ControlView } from "./admin/view.ts";
 import type { Catalog } from "./catalog/catalog.ts";
-import { maxModelLenOf, type Recipe } from "./catalog/recipe.ts";
+import { maxModelLenOf, type Recipe, type Timeouts } from "./catalog/recipe.ts";
+import { timeoutsOf } from "./catalog/timeouts.ts";
 import type { ControlPlane } from "./control/plane.ts";
 import type { Status } from "./control/operations/status.ts";
+import type { ResolvedModel } from "./gateway/deps.ts";
 import type { ModelCard, ModelDirectory } from "./gateway/pool.ts";
 import type { Clock } from "./lib/clock.ts";
 
@@ -32,6 +34,17 @@ export function controlView(
     pull: (name, signal) => pulls.pull(name, signal),
     logs: (name, options, signal) => operator.logs(name, options, signal),
   };
+}
+
+/** From the names that clients use to models, and the limits of their requests; made once, for it is asked by each request. */
+export function modelResolver(catalog: Catalog, defaults: Timeouts): (name: string) => ResolvedModel | undefined {
+  const models = new Map(
+    catalog.models().map(({ model }) => {
+      const timeouts = timeoutsOf(catalog.recipesFor(model), defaults);
+      return [model, timeouts === undefined ? { model } : { model, timeouts }];
+    }),
+  );
+  return (name) => models.get(catalog.resolve(name) ?? "");
 }
 
 export function modelDirectory(catalog: Catalog, status: Status, clock: Clock): ModelDirectory {

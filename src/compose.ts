@@ -4,7 +4,7 @@ import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import { examineSurroundings } from "./compose-doctor.ts";
 import { createDrivers, openEngines } from "./compose-runtimes.ts";
 import { apiKeys, catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
-import { controlView, modelDirectory } from "./compose-views.ts";
+import { controlView, modelDirectory, modelResolver } from "./compose-views.ts";
 import { isLoopback, type Config } from "./config.ts";
 import type { EstimateStore } from "./control/launcher/estimates.ts";
 import { startControlPlane } from "./control/plane.ts";
@@ -76,12 +76,13 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
     estimateStore: estimateStore(config),
     settings: controlSettings(config),
   });
+  const settings = gatewaySettings(config);
   const stopping = new AbortController();
   const cutting = new AbortController();
   const app = createApp({
     pool: control.pool,
     directory: modelDirectory(catalog, control.status, clock),
-    resolve: (name) => modelOf(catalog.resolve(name)),
+    resolve: modelResolver(catalog, settings),
     nearest: (name) => catalog.nearest(name),
     admin: createAdminRoutes({
       view: controlView(control, (signal) => examineSurroundings(config, catalog, signal)),
@@ -95,7 +96,7 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
     }),
     keys: apiKeys(config),
     allowedHosts: isLoopback(config.listen.host) ? loopbackHosts(config.listen.host) : undefined,
-    settings: gatewaySettings(config),
+    settings,
     clock,
     random: systemRandom,
     metrics,
@@ -126,8 +127,4 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
 function estimateStore({ stateDir }: Config): EstimateStore {
   const file = new JsonFile(`${stateDir}/estimates.json`);
   return { load: () => file.read(), save: (value) => file.write(value) };
-}
-
-function modelOf(model: string | undefined): { readonly model: string } | undefined {
-  return model === undefined ? undefined : { model };
 }

@@ -5,7 +5,7 @@ import { ENGINES, PULL_POLICIES } from "./catalog/recipe.ts";
 import { capability, imageName } from "./catalog/recipe-schema.ts";
 import { keysSchema } from "./config-keys.ts";
 import { schedulerSchema } from "./config-scheduler.ts";
-import { duration, ending, lasting, size } from "./config-values.ts";
+import { duration, ending, lasting, limit, size } from "./config-values.ts";
 import { textAs } from "./lib/text-schema.ts";
 
 const SOCKET = 'expected the path of a socket such as "/var/run/docker.sock", or "tcp://HOST:PORT" of a proxy';
@@ -114,15 +114,20 @@ export const configSchema = z.strictObject({
   maxWaitingBytes: size.prefault("512m").describe("Most request bytes held by waiting requests, of all models."),
   timeouts: z
     .strictObject({
-      connect: duration.prefault("2s").describe("Connecting to a replica."),
-      firstByte: duration.prefault("30m").describe("From the request to the first byte of a replica's answer."),
-      idle: duration.prefault("5m").describe("Silence within an answer."),
+      connect: limit.prefault("2s").describe("Connecting to a replica."),
+      firstByte: limit.prefault("30m").describe("From the request to the first byte of a replica's answer."),
+      idle: limit
+        .prefault("5m")
+        .describe("Silence within an answer, of the replica or of a client that does not read."),
+      total: limit
+        .prefault("forever")
+        .describe("From the request to the last byte of a replica's answer; waiting for a replica does not count."),
       progress: duration
         .prefault("3m")
         .describe("How long an engine may have requests and process no token before it is replaced; forever: never."),
     })
     .prefault({})
-    .describe("Limits of one request."),
+    .describe("Limits of one request, for recipes that say nothing."),
   apiKeys: keysSchema
     .default([])
     .describe(

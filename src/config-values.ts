@@ -7,6 +7,12 @@ const ENDING = 'expected a time that ends, such as "30s" or "5m"';
 /** "5m", "1h30m", "forever" → milliseconds. */
 export const duration = textAs(parseDuration, 'expected a duration such as "30s", "5m", "1h30m" or "forever"');
 
+/** A time that something may take: none at all would allow nothing. */
+export const limit = textAs(
+  (text) => parseDuration(text) || undefined,
+  'expected a time such as "30s", "15m" or "forever"',
+);
+
 /** Every wait is bounded: "forever" is none of these. */
 export const ending = textAs((text) => {
   const ms = parseDuration(text);

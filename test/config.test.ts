@@ -47,6 +47,18 @@ describe("the configuration", () => {
     expect(config.file).toBeUndefined();
   });
 
+  it("limits requests generously, and never as a whole unless told to", async () => {
+    expect((await load("timeouts: { total: 3h, idle: 1m }")).timeouts).toEqual({
+      connect: 2_000,
+      firstByte: 1_800_000,
+      idle: 60_000,
+      total: 10_800_000,
+      progress: 180_000,
+    });
+    expect((await load("")).timeouts.total).toBe(Infinity);
+    expect(await messageOf("timeouts: { connect: 0s }")).toContain("timeouts.connect: expected a time");
+  });
+
   it("takes paths from where the file is", async () => {
     const config = await load("recipes: [mine, /opt/theirs]\nstateDir: ../state\n");
     expect(config.recipes).toEqual([join(folder, "mine"), "/opt/theirs"]);

@@ -57,6 +57,7 @@ function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
       precision: draft.precision,
       startTimeoutMs: draft.startTimeout,
       maxInFlight: draft.maxInFlight,
+      timeouts: toTimeouts(draft),
     }),
     ...(draft.preload && { preload: true }),
     ...(draft.pin && { pinned: true }),
@@ -67,6 +68,17 @@ function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
 function toReplicas({ replicas }: RecipeDraft): Recipe["replicas"] {
   const { min = 0, max = Math.max(1, min), target } = replicas ?? {};
   return { min, max, ...(target === undefined ? {} : { target }) };
+}
+
+function toTimeouts({ timeouts }: RecipeDraft): Recipe["timeouts"] {
+  if (timeouts === undefined) return undefined;
+  const { connect, firstByte, idle, total } = timeouts;
+  return defined({
+    connectTimeoutMs: connect,
+    firstByteTimeoutMs: firstByte,
+    idleTimeoutMs: idle,
+    totalTimeoutMs: total,
+  });
 }
 
 function toProfiles(draft: RecipeDraft): Profile[] {

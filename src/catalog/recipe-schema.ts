@@ -39,6 +39,7 @@ const ending = textAs((text) => {
   const ms = parseDuration(text);
   return ms === Infinity ? undefined : ms;
 }, 'expected a time that ends, such as "5m" or "1h"; leave out the step that is never to come');
+const limit = textAs((text) => parseDuration(text) || undefined, 'expected a time such as "30s", "15m" or "forever"');
 const size = textAs((text) => parseSize(text) || undefined, SIZE);
 
 /** A number that its digits in the file determine; a longer one would come out changed. */
@@ -106,6 +107,16 @@ const resources = z.strictObject(
     cpus: z.number({ error: "expected a number of CPUs" }).positive({ error: "expected more than 0 CPUs" }).optional(),
   },
   { error: "expected a map with memory, memorySwap, shm or cpus" },
+);
+
+const timeouts = z.strictObject(
+  {
+    connect: limit.optional().describe("Connecting to a replica."),
+    firstByte: limit.optional().describe("From the request to the first byte of its answer."),
+    idle: limit.optional().describe("Silence within an answer."),
+    total: limit.optional().describe("From the request to the last byte of its answer."),
+  },
+  { error: "expected a map with connect, firstByte, idle or total" },
 );
 
 export const recipeSchema = z.strictObject(
@@ -200,6 +211,11 @@ export const recipeSchema = z.strictObject(
     maxInFlight: wholeNumber(1)
       .optional()
       .describe("Most requests in flight on one replica; as many as come when absent."),
+    timeouts: timeouts
+      .optional()
+      .describe(
+        "Limits of one request; those of config.yaml when absent. Where several recipes serve a model, the longest of each counts.",
+      ),
   },
   { error: "expected a map with at least model, engine and profiles" },
 );

@@ -71,6 +71,8 @@ export interface Recipe {
   readonly startTimeoutMs?: number;
   /** Most requests in flight on one replica; absent: as many as come. */
   readonly maxInFlight?: number;
+  /** Limits of one request; those that are absent are those of config.yaml. */
+  readonly timeouts?: Partial<Timeouts>;
   /** What was read otherwise than it is written, in words for people. */
   readonly notes?: readonly string[];
 }
@@ -87,6 +89,17 @@ export interface Profile {
   readonly isDefault: boolean;
   /** Share of each of its GPUs, more than 0 and less than 1, the rest of which others may use; absent: the whole of them. */
   readonly gpuFraction?: number;
+}
+
+/** How long what may take in the life of one request; Infinity: as long as it likes. */
+export interface Timeouts {
+  readonly connectTimeoutMs: number;
+  /** From the request to the first byte of the answer's body; a whole generation where it is not streamed. */
+  readonly firstByteTimeoutMs: number;
+  /** Longest silence within an answer, of the backend or of a client that does not read. */
+  readonly idleTimeoutMs: number;
+  /** From the request to the last byte of the answer; waiting for a replica does not count. */
+  readonly totalTimeoutMs: number;
 }
 
 /** Level 1 keeps the weights in the host's memory, level 2 drops them. */

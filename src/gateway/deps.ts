@@ -1,6 +1,6 @@
 // Everything the gateway is given from outside: the control plane as it sees it, and the settings of its waits.
 import type { Hono } from "hono";
-import type { ModelId } from "../catalog/recipe.ts";
+import type { ModelId, Timeouts } from "../catalog/recipe.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -12,7 +12,7 @@ export interface GatewayDeps {
   readonly pool: ReplicaPool;
   readonly directory: ModelDirectory;
   /** The model behind a name that clients use; undefined when there is none. */
-  resolve(name: string): { readonly model: ModelId } | undefined;
+  resolve(name: string): ResolvedModel | undefined;
   /** The known name most like this one, for messages. */
   nearest(name: string): string | undefined;
   /** Serves /api/*, /health/* and /metrics under their full paths. */
@@ -32,7 +32,13 @@ export interface GatewayDeps {
   readonly cutting: AbortSignal;
 }
 
-export interface GatewaySettings {
+export interface ResolvedModel {
+  readonly model: ModelId;
+  /** The limits of its requests; absent: those of the settings. */
+  readonly timeouts?: Timeouts;
+}
+
+export interface GatewaySettings extends Timeouts {
   readonly maxBodyBytes: number;
   /** Longest wait for a replica of a request that is not streamed. */
   readonly maxHoldMs: number;
@@ -44,9 +50,6 @@ export interface GatewaySettings {
   readonly heartbeatMs: number;
   /** How often to look whether there is something new to say. */
   readonly progressMs: number;
-  readonly connectTimeoutMs: number;
-  /** From the request to the first byte of the answer's body; a whole generation where it is not streamed. */
-  readonly firstByteTimeoutMs: number;
-  /** Longest silence within an answer, of the backend or of a client that does not read. */
-  readonly idleTimeoutMs: number;
+  /** How long an unused connection to a backend is kept: less than the backends keep theirs. */
+  readonly upstreamIdleMs: number;
 }

@@ -29,7 +29,16 @@ describe("a recipe in our format", () => {
 
   it("leaves out what the file does not say", () => {
     const recipe = recipeOf(minimal);
-    for (const key of ["runtime", "image", "command", "precision", "keepAliveMs", "startTimeoutMs", "maxInFlight"])
+    for (const key of [
+      "runtime",
+      "image",
+      "command",
+      "precision",
+      "keepAliveMs",
+      "startTimeoutMs",
+      "maxInFlight",
+      "timeouts",
+    ])
       expect(recipe).not.toHaveProperty(key);
   });
 
@@ -58,6 +67,7 @@ replicas: { min: 1, max: 3 }
 resources: { memory: 64g, memorySwap: 65g, shm: 512m, cpus: 1.5 }
 startTimeout: 20m
 maxInFlight: 16
+timeouts: { connect: 5s, firstByte: 1h, idle: 10m, total: forever }
 `,
       { policy: { mounts: ["/srv/models:ro", "scratch"], capabilities: ["SYS_PTRACE"], hostNetwork: true } },
     );
@@ -81,7 +91,17 @@ maxInFlight: 16
       resources: { memoryBytes: 64 * 2 ** 30, memorySwapBytes: 65 * 2 ** 30, shmBytes: 2 ** 29, cpus: 1.5 },
       startTimeoutMs: 1_200_000,
       maxInFlight: 16,
+      timeouts: {
+        connectTimeoutMs: 5_000,
+        firstByteTimeoutMs: 3_600_000,
+        idleTimeoutMs: 600_000,
+        totalTimeoutMs: Infinity,
+      },
     });
+  });
+
+  it("leaves those limits of a request to the configuration that it does not set itself", () => {
+    expect(recipeOf(`${minimal}timeouts: { total: 2h }\n`).timeouts).toEqual({ totalTimeoutMs: 7_200_000 });
   });
 
   it("accepts ttl for keepAlive, and forever", () => {
@@ -212,6 +232,8 @@ describe("what cannot be right is refused", () => {
     ["less swap than memory", `${minimal}resources: { memory: 2g, memorySwap: 1g }`, "at least as much"],
     ["swap without memory", `${minimal}resources: { memorySwap: 1g }`, "it needs a memory"],
     ["more at least than at most", `${minimal}replicas: { min: 3, max: 2 }`, "min is greater than max"],
+    ["no time to answer", `${minimal}timeouts: { firstByte: 0s }`, "timeouts.firstByte: expected a time"],
+    ["a limit of something else", `${minimal}timeouts: { read: 5s }`, "timeouts.read: unknown key"],
     ["half a request", `${minimal}maxInFlight: 0.5`, "expected a whole number"],
     ["nothing to do", `${minimal}replicas: { target: 0 }`, "expected a whole number, 1 or more"],
     [

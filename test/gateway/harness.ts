@@ -33,6 +33,8 @@ export const SETTINGS: GatewaySettings = {
   connectTimeoutMs: 2_000,
   firstByteTimeoutMs: 10_000,
   idleTimeoutMs: 10_000,
+  totalTimeoutMs: Infinity,
+  upstreamIdleMs: 4_000,
 };
 
 /** A key that may do everything, unless said otherwise. */
