@@ -67,8 +67,12 @@ export type Outcome =
   | { readonly kind: "client_gone" }
   /** No connection could be made: nothing was sent, any replica may be tried. */
   | { readonly kind: "unreachable"; readonly error: Error }
-  /** The connection ended or the answer was garbage after the request had been sent. */
-  | { readonly kind: "broken"; readonly error: Error };
+  /** The connection ended after the request had been sent, before the answer was whole. */
+  | { readonly kind: "broken"; readonly error: Error }
+  /** It was silent for longer than the request's limits allow. */
+  | { readonly kind: "timeout"; readonly error: Error }
+  /** It answered with what no model server says: garbage, a redirect, a page. */
+  | { readonly kind: "bad_answer"; readonly error: Error };
 
 /** The models clients can name, answered from memory whatever is running. */
 export interface ModelDirectory {

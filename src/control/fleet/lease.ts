@@ -38,7 +38,7 @@ export interface Prompt {
 
 /** What became of a request; structurally the data plane's `Outcome`. */
 export interface LeaseOutcome {
-  readonly kind: "completed" | "client_gone" | "unreachable" | "broken";
+  readonly kind: "completed" | "client_gone" | "unreachable" | "broken" | "timeout" | "bad_answer";
   readonly error?: Error;
 }
 
