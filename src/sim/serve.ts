@@ -62,9 +62,11 @@ export class Interruption extends Error {
 async function serveUntilTheEnd(options: ServeOptions, world: World, stop: AbortSignal): Promise<number> {
   const { log, clock } = world;
   const sim = await startSim(options, world);
+  const answersSince = clock.wallNow();
   log.uvicorn(`Started server process [${process.pid}]`);
   log.uvicorn("Waiting for application startup.");
   log.uvicorn("Application startup complete.");
+  log.info("APIServer", `It answers since ${new Date(answersSince).toISOString()}.`);
   const boundTo = `${options.host ?? "0.0.0.0"}:${sim.address.port}`;
   log.uvicorn(`Uvicorn running on http://${boundTo} (Press CTRL+C to quit)`);
   try {

@@ -70,6 +70,14 @@ describe("the program", () => {
     expect(program.output()).toContain("Aborted request cmpl-");
   });
 
+  it("says to the millisecond since when it answers", async () => {
+    const before = Date.now();
+    const program = serve(["--sim-load-seconds=0"]);
+    const said = await until(() => /It answers since (\S+Z)\./.exec(program.output())?.[1]);
+    expect(Date.parse(said)).toBeGreaterThanOrEqual(before);
+    expect(Date.parse(said)).toBeLessThanOrEqual(Date.now());
+  });
+
   it("exits with 0 on SIGINT", async () => {
     const program = serve(["--sim-load-seconds=0"]);
     await ready(program);
