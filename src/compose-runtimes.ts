@@ -14,8 +14,6 @@ import { parseProgress } from "./runtime/progress.ts";
 import { awaitReady, createReadinessProbe } from "./runtime/readiness.ts";
 import type { Logger } from "./telemetry/logger.ts";
 
-const READINESS_EVERY_MS = 200;
-
 /** The runtimes that recipes need, and local processes always: replicas that run there are adopted even without a recipe. */
 export function createDrivers(
   config: Config,
@@ -72,8 +70,7 @@ export function openEngines(): Engines {
     isAsleep: (address, signal) => sleep.isAsleep(address, signal),
     fallAsleep: (address, level, signal) => sleep.fallAsleep(address, level, signal),
     wakeUp: (address, level, signal) => sleep.wakeUp(address, level, signal),
-    awaitReady: (address, readiness, signal) =>
-      awaitReady(probe, { address, readiness }, { everyMs: READINESS_EVERY_MS, clock }, signal),
+    awaitReady: (candidate, signal) => awaitReady(probe, candidate, candidate, signal),
     answers: async (address, readiness, signal) => (await probe.isReady(address, readiness, signal)).ready,
     generates: (address, model, signal) => probe.generates(address, model, signal),
     loadOf: (address, signal) => probe.load(address, signal),

@@ -10,38 +10,27 @@ import {
 } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
-import { sleep, type Clock } from "../lib/clock.ts";
+import { sleep } from "../lib/clock.ts";
 import type { PullProgress, ReplicaExit, RuntimeDriver, StartPhase } from "../runtime/driver.ts";
-import type { Estimates } from "./launcher/estimates.ts";
 import type { Diagnosis, End } from "./launcher/failure-words.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Journal } from "./journal.ts";
-import { followLoad, type LoadLogDeps } from "./launcher/load-log.ts";
-import type { LoadStep } from "./launcher/phases.ts";
+import { awaitLoad, type LoadDeps } from "./launcher/load.ts";
 import { postMortem, type PostMortemDeps } from "./launcher/post-mortem.ts";
-import { awaitReadyOrAsleep } from "./launcher/ready-or-asleep.ts";
 import type { Nap, Replica } from "./replica.ts";
 import { gpuKindOf } from "./launcher/gpu-kind.ts";
 import { StartLimit } from "./launcher/start-limit.ts";
 
-export interface LauncherDeps {
-  readonly clock: Clock;
+export interface LauncherDeps extends Omit<LoadDeps, "driver" | "onNews"> {
   readonly fleet: Fleet;
   readonly journal: Journal;
   readonly drivers: ReadonlyMap<RuntimeName, RuntimeDriver>;
   readonly installation: string;
   readonly defaults: LaunchDefaults;
-  readonly estimates: Estimates;
-  /** Resolves when the replica answers as it should; rejects when the signal aborts. */
-  awaitReady(address: URL, readiness: Readiness, signal: AbortSignal): Promise<void>;
-  /** Whether its engine sleeps; rejects when it does not answer, or the signal aborts. */
-  isAsleep(address: URL, signal: AbortSignal): Promise<boolean>;
   /** How one sleeps that was found asleep. */
   napOf(replica: Replica, signal: AbortSignal): Promise<Nap>;
   /** Whether its engine still generates; resolves within half a minute, and rejects when the signal aborts. */
   generates(address: URL, model: string, signal: AbortSignal): Promise<boolean>;
-  /** What a log line says about the progress of the load. */
-  parseProgress(line: string): LoadStep | undefined;
   diagnose(lines: readonly string[], exit: ReplicaExit | undefined): Diagnosis;
 }
 
@@ -175,29 +164,13 @@ export class Launcher {
 
   /** Resolves with how it sleeps, of one that is found asleep. */
   async #load(replica: Replica, readiness: Readiness, limit: StartLimit): Promise<Nap | undefined> {
-    const { address, ref } = replica;
-    if (address === undefined || ref === undefined)
-      throw new AimError("runtime_failed", `the runtime gave no address for ${replica.name}`);
-    const following = new AbortController();
-    const followed = followLoad(this.#loadLog(replica, limit), ref, following.signal);
-    try {
-      const state = await awaitReadyOrAsleep(this.#deps, replica, { address, readiness }, limit.signal);
-      return state === "asleep" ? await this.#deps.napOf(replica, limit.signal) : undefined;
-    } finally {
-      following.abort(new Error("the load has ended"));
-      await followed;
-    }
-  }
-
-  #loadLog(replica: Replica, limit: StartLimit): LoadLogDeps {
-    const { clock, fleet } = this.#deps;
-    const { progress } = replica;
-    const parseProgress = (line: string) => this.#deps.parseProgress(line);
     const onNews = () => {
       limit.look();
-      if (replica.isStarting) fleet.describe(replica, progress.text);
+      if (replica.isStarting) this.#deps.fleet.describe(replica, replica.progress.text);
     };
-    return { clock, driver: this.#driver(replica), progress, parseProgress, onNews };
+    const deps = { ...this.#deps, driver: this.#driver(replica), onNews };
+    const state = await awaitLoad(deps, replica, readiness, limit.signal);
+    return state === "asleep" ? this.#deps.napOf(replica, limit.signal) : undefined;
   }
 
   #onPhase(replica: Replica, phase: StartPhase, limit: StartLimit): void {

@@ -1,7 +1,7 @@
 // Whether a replica can serve: its health, the name it serves and, where asked for, one generated token.
 import type { Readiness } from "../catalog/launch-spec.ts";
 import { AimError, codeOf, messageOf } from "../errors.ts";
-import { sleep, type Clock } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import { createEngineHttp, type EngineAnswer as Answer } from "./engine-http.ts";
 import { parseEngineLoad, type EngineLoad } from "./engine-load.ts";
 
@@ -24,8 +24,8 @@ export interface ReadinessProbe {
 }
 
 export interface AwaitReadyOptions {
-  readonly everyMs: number;
-  readonly clock: Clock;
+  /** Resolves when it is time to ask again; rejects with the signal's reason when that aborts. */
+  pause(signal: AbortSignal): Promise<void>;
   /** Told each time why it is not ready yet. */
   onNotReady?(reason: string): void;
 }
@@ -104,7 +104,7 @@ export async function awaitReady(
     if (result.ready) return;
     if (result.final === true) throw new AimError("runtime_failed", `the replica cannot serve: ${result.reason}`);
     options.onNotReady?.(result.reason);
-    await sleep(options.clock, options.everyMs, signal);
+    await options.pause(signal);
   }
 }
 

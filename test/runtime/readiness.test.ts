@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Readiness } from "../../src/catalog/launch-spec.ts";
-import { systemClock } from "../../src/lib/clock.ts";
+import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { awaitReady, createReadinessProbe, type ReadinessProbe } from "../../src/runtime/readiness.ts";
 import { startFrozenListener } from "../gateway/frozen-listener.ts";
 import { FakeClock } from "../support/clock.ts";
@@ -213,7 +213,7 @@ describe("the readiness probe", () => {
     function askOnAndOn(readiness: Readiness, signal = never) {
       const reasons: string[] = [];
       const onNotReady = (reason: string) => reasons.push(reason);
-      const options = { everyMs: 5, clock: systemClock, onNotReady };
+      const options = { pause: (pausing: AbortSignal) => sleep(systemClock, 5, pausing), onNotReady };
       const result = awaitReady(probe, { address: backend.address, readiness }, options, signal);
       return { result, reasons };
     }

@@ -122,7 +122,7 @@ export class Rig {
       metrics,
       logger,
       engines: {
-        async awaitReady(address, _readiness, signal) {
+        async awaitReady({ address }, signal) {
           await loaded({ world, address, clock, life }, signal);
           // What is sent to one that is just falling asleep hangs; nobody could have known.
           if (world.at(address)?.rest === "dozing") await orAborted(new Promise<never>(() => {}), signal);

@@ -11,6 +11,8 @@ export interface LoadLogDeps {
   parseProgress(line: string): LoadStep | undefined;
   /** The progress says something new. */
   onNews(): void;
+  /** It is in its last steps, and may answer from now on. */
+  onLastSteps(): void;
 }
 
 /** So much of what was said before we came is read. */
@@ -56,5 +58,6 @@ class Reader {
     const step = this.#deps.parseProgress(line);
     if (step === undefined) return progress.onLine(now);
     if (progress.onStep(step, now)) this.#deps.onNews();
+    if (step.phase === "warm-up") this.#deps.onLastSteps();
   }
 }

@@ -7,18 +7,19 @@ import type { Replica } from "../replica.ts";
 export interface ReadyOrAsleepDeps {
   readonly clock: Clock;
   /** Resolves when the replica answers as it should; rejects when the signal aborts. */
-  awaitReady(address: URL, readiness: Readiness, signal: AbortSignal): Promise<void>;
+  awaitReady(candidate: Candidate, signal: AbortSignal): Promise<void>;
   /** Rejects when its engine does not answer, or the signal aborts. */
   isAsleep(address: URL, signal: AbortSignal): Promise<boolean>;
 }
 
-interface Target {
+/** A replica that is about to answer. */
+export interface Candidate {
   readonly address: URL;
   readonly readiness: Readiness;
+  /** Resolves when it is to be asked again; rejects with the signal's reason when that aborts. */
+  pause(signal: AbortSignal): Promise<void>;
 }
 
-/** Before an engine that does not listen yet is asked again. */
-const ASK_AGAIN_MS = 200;
 /** An engine that another gateway told to sleep may still be about to. */
 const LOOK_EVERY_MS = 5_000;
 
@@ -26,13 +27,13 @@ const LOOK_EVERY_MS = 5_000;
 export async function awaitReadyOrAsleep(
   deps: ReadyOrAsleepDeps,
   replica: Pick<Replica, "recipe" | "identity">,
-  target: Target,
+  candidate: Candidate,
   signal: AbortSignal,
 ): Promise<"ready" | "asleep"> {
   const { adopted } = replica.identity;
-  if (!maySleep(replica)) return ready(deps, target, signal);
-  if (await firstAnswer(deps, target, signal)) return "asleep";
-  return adopted ? whichFirst(deps, target, signal) : ready(deps, target, signal);
+  if (!maySleep(replica)) return ready(deps, candidate, signal);
+  if (await firstAnswer(deps, candidate, signal)) return "asleep";
+  return adopted ? whichFirst(deps, candidate, signal) : ready(deps, candidate, signal);
 }
 
 /** Also one whose recipe says nothing of sleep any more, or is gone. */
@@ -41,28 +42,32 @@ function maySleep({ recipe, identity }: Pick<Replica, "recipe" | "identity">): b
   return recipe.sleep !== undefined || (identity.adopted && (recipe.engine === "vllm" || recipe.engine === "sim"));
 }
 
-async function ready(deps: ReadyOrAsleepDeps, { address, readiness }: Target, signal: AbortSignal): Promise<"ready"> {
-  await deps.awaitReady(address, readiness, signal);
+async function ready(deps: ReadyOrAsleepDeps, candidate: Candidate, signal: AbortSignal): Promise<"ready"> {
+  await deps.awaitReady(candidate, signal);
   return "ready";
 }
 
-async function firstAnswer(deps: ReadyOrAsleepDeps, { address }: Target, signal: AbortSignal): Promise<boolean> {
+async function firstAnswer(deps: ReadyOrAsleepDeps, candidate: Candidate, signal: AbortSignal): Promise<boolean> {
   for (;;) {
     try {
-      return await deps.isAsleep(address, signal);
+      return await deps.isAsleep(candidate.address, signal);
     } catch {
       // It does not listen yet, or never will: whoever set the signal knows how long that may take.
-      await sleep(deps.clock, ASK_AGAIN_MS, signal);
+      await candidate.pause(signal);
     }
   }
 }
 
-async function whichFirst(deps: ReadyOrAsleepDeps, target: Target, signal: AbortSignal): Promise<"ready" | "asleep"> {
+async function whichFirst(
+  deps: ReadyOrAsleepDeps,
+  candidate: Candidate,
+  signal: AbortSignal,
+): Promise<"ready" | "asleep"> {
   const losing = new AbortController();
   const onAbort = () => losing.abort(signal.reason);
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
-  const contest = [ready(deps, target, losing.signal), asleep(deps, target, losing.signal)];
+  const contest = [ready(deps, candidate, losing.signal), asleep(deps, candidate, losing.signal)];
   try {
     return await Promise.race(contest);
   } finally {
@@ -72,7 +77,7 @@ async function whichFirst(deps: ReadyOrAsleepDeps, target: Target, signal: Abort
   }
 }
 
-async function asleep(deps: ReadyOrAsleepDeps, { address }: Target, signal: AbortSignal): Promise<"asleep"> {
+async function asleep(deps: ReadyOrAsleepDeps, { address }: Candidate, signal: AbortSignal): Promise<"asleep"> {
   for (;;) {
     await sleep(deps.clock, LOOK_EVERY_MS, signal);
     // Without an answer nothing is known, and it is asked again.

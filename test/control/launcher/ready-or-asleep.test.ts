@@ -1,14 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { awaitReadyOrAsleep } from "../../../src/control/launcher/ready-or-asleep.ts";
+import { awaitReadyOrAsleep, type Candidate } from "../../../src/control/launcher/ready-or-asleep.ts";
+import { sleep } from "../../../src/lib/clock.ts";
 import { orAborted } from "../../../src/lib/or-aborted.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { IDENTITY } from "../../support/make-replica.ts";
 import { makeRecipe } from "../../support/make.ts";
 
-const TARGET = {
-  address: new URL("http://127.0.0.1:1"),
-  readiness: { servedModel: "tiny", warmUp: true, timeoutMs: 1_000 },
-};
+const ADDRESS = new URL("http://127.0.0.1:1");
+const READINESS = { servedModel: "tiny", warmUp: true, timeoutMs: 1_000 };
 const SLEEPY = makeRecipe({ sleep: { afterMs: 1_000, level: 1 } });
 const never = new AbortController().signal;
 
@@ -31,13 +30,15 @@ class Scene {
     return answer;
   }
 
-  async awaitReady(_address: URL, _readiness: unknown, signal: AbortSignal): Promise<void> {
+  async awaitReady(_candidate: Candidate, signal: AbortSignal): Promise<void> {
     this.asked.push("token");
     if (!this.#isReady) await orAborted(new Promise<never>(() => {}), signal);
   }
 
   wait(recipe: typeof SLEEPY | undefined, adopted: boolean, signal = never): Promise<"ready" | "asleep"> {
-    return awaitReadyOrAsleep(this, { recipe, identity: { ...IDENTITY, adopted } }, TARGET, signal);
+    const pause = (pausing: AbortSignal) => sleep(this.clock, 200, pausing);
+    const candidate = { address: ADDRESS, readiness: READINESS, pause };
+    return awaitReadyOrAsleep(this, { recipe, identity: { ...IDENTITY, adopted } }, candidate, signal);
   }
 }
 
