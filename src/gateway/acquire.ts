@@ -13,7 +13,7 @@ const MOST_LATER = 0.5;
 
 /** The caller owns the lease. Where one is ready, no timer is started and nothing is written. */
 export async function acquireLease(target: Target, exchange: Exchange, deps: AcquireDeps): Promise<Lease> {
-  exchange.signal.throwIfAborted();
+  if (exchange.isAborted) throw exchange.abortReason;
   exchange.phase = "queued";
   const queuedAt = deps.clock.now();
   try {
@@ -52,10 +52,10 @@ async function hold(pending: Promise<Lease>, wait: Wait): Promise<Lease> {
   if (target.stream) exchange.keepAlive ??= startKeepAlive(wait);
   try {
     const lease = await pending;
-    if (!exchange.signal.aborted) return lease;
+    if (!exchange.isAborted) return lease;
     // Granted in the very moment the wait ended: nobody is there to use it.
     lease.release();
-    throw exchange.signal.reason;
+    throw exchange.abortReason;
   } finally {
     limit.cancel();
     if (!exchange.reply.held) exchange.stopKeepAlive();

@@ -1,5 +1,5 @@
 // What is said to clients and the log when a backend fails: no addresses, no pieces of answers; the cause is for the log.
-import { AimError, codeOf } from "../errors.ts";
+import { AimError } from "../errors.ts";
 import { formatDuration } from "../lib/units.ts";
 
 /** The backend's own error, read from the body of its answer, for clients that can only be told within a stream. */
@@ -29,15 +29,6 @@ export function brokenOff(cause: Error): AimError {
 /** No byte for too long. */
 export function silent(limitMs: number): AimError {
   return new AimError("upstream_timeout", `the backend sent nothing for ${formatDuration(limitMs)}`);
-}
-
-/** Whether undici refused to send the request at all because of what the client put into a header. */
-export function isUnsendable(error: Error): boolean {
-  return ["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED"].includes(codeOf(error) ?? "");
-}
-
-export function badHeader(cause: Error): AimError {
-  return new AimError("invalid_value", "a header of the request cannot be passed on", { cause });
 }
 
 function parsed(body: Buffer): unknown {

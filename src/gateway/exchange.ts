@@ -1,7 +1,7 @@
 // One inference request from its arrival to its one end: what is known of it, whether the client is still there, and what
 // is recorded when it is over.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type AimError, type ErrorCode, isAimError, messageOf } from "../errors.ts";
+import { type AimError, type ErrorCode, messageOf } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -47,7 +47,9 @@ export class Exchange {
   keepAlive: KeepAlive | undefined;
 
   readonly #deps: ExchangeDeps;
-  readonly #controller = new AbortController();
+  #controller: AbortController | undefined;
+  #abortReason: AimError | undefined;
+  #onAbort: (() => void) | undefined;
   readonly #unwatch: () => void;
   #model: string | undefined;
   #priority: Priority | undefined;
@@ -62,25 +64,40 @@ export class Exchange {
     this.requestId = init.requestId;
     this.client = init.client;
     this.reply = new Reply(init.incoming, init.outgoing, deps.clock);
+    this.reply.header("x-request-id", init.requestId);
     this.startedAt = deps.clock.now();
     this.#deps = deps;
     this.#unwatch = watchClient(init.incoming, init.outgoing, () => this.abort(clientGone()));
   }
 
-  /** Aborts when the client leaves or the request may not go on; the reason is an `AimError`. */
+  /** Aborts when the client leaves or the request may not go on; the reason is an `AimError`. Made for those who wait: it is dear. */
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
     return this.#controller.signal;
+  }
+
+  get isAborted(): boolean {
+    return this.#abortReason !== undefined;
   }
 
   /** Why it was aborted. */
   get abortReason(): AimError {
-    const reason: unknown = this.signal.reason;
-    return isAimError(reason) ? reason : clientGone();
+    return this.#abortReason ?? clientGone();
   }
 
   /** The first reason stays. */
   abort(reason: AimError): void {
-    this.#controller.abort(reason);
+    if (this.#abortReason !== undefined) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+    this.#onAbort?.();
+  }
+
+  /** What is to happen when it is aborted, at once where it is already; one thing at a time, undefined for none any more. */
+  onAbort(listener: (() => void) | undefined): void {
+    this.#onAbort = listener;
+    if (this.isAborted) listener?.();
   }
 
   resolved(target: Target): Target {

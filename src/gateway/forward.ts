@@ -1,5 +1,4 @@
 // Sends a request to the replica it has a lease on, and owns the lease until the answer's last byte, error or abort.
-import { Agent, buildConnector } from "undici";
 import { AimError } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { GatewaySettings } from "./deps.ts";
@@ -7,6 +6,7 @@ import type { Exchange } from "./exchange.ts";
 import type { Lease, Outcome } from "./pool.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import type { Target } from "./resolve.ts";
+import { Upstream } from "./upstream/upstream.ts";
 
 /** `unreachable`: no byte was sent, so another replica may be asked. */
 export type ForwardEnd =
@@ -15,28 +15,26 @@ export type ForwardEnd =
 
 export type Forward = (target: Target, lease: Lease, exchange: Exchange) => Promise<ForwardEnd>;
 
-/**
- * Its connections are its own, never undici's global ones. They need no closing: unused ones end after four seconds
- * (less than the five for which uvicorn keeps them open) and keep no process alive.
- */
-export function createForward(settings: GatewaySettings, clock: Clock): Forward {
-  const reused = new WeakSet<Error>();
-  const pooled = createAgent(settings.connectTimeoutMs, { pipelining: 1, reused });
-  const fresh = createAgent(settings.connectTimeoutMs, { pipelining: 0, reused });
+/** Less than the five seconds for which uvicorn keeps a connection open. */
+const IDLE_MS = 4_000;
 
-  function send(agent: Agent, { target, lease, exchange }: Job): Promise<RelayEnd> {
+export function createForward(settings: GatewaySettings, clock: Clock): Forward {
+  const upstream = new Upstream({ clock, connectTimeoutMs: settings.connectTimeoutMs, idleMs: IDLE_MS });
+
+  function send({ target, lease, exchange }: Job, fresh = false): Promise<RelayEnd> {
     const relay = new Relay(exchange, clock, settings);
+    const { address } = lease;
     const headers = ["content-type", "application/json", "x-request-id", exchange.requestId, ...target.headers];
-    const { origin } = lease.address;
-    agent.dispatch({ origin, path: exchange.route, method: "POST", headers, body: target.body }, relay);
+    relay.begin(upstream.send({ address, path: exchange.route, headers, body: target.body, fresh }, relay));
     return relay.ended;
   }
 
   return async (target, lease, exchange) => {
+    const job = { target, lease, exchange };
     try {
-      let end = await send(pooled, { target, lease, exchange });
+      let end = await send(job);
       // A backend may close an idle connection just as a request goes out on it; on a new one that cannot happen.
-      if (end.kind === "unanswered" && reused.has(end.error)) end = await send(fresh, { target, lease, exchange });
+      if (end.kind === "unanswered" && end.reused) end = await send(job, true);
       lease.report(outcomeOf(end));
       return forwardEnd(end);
     } finally {
@@ -49,29 +47,6 @@ interface Job {
   readonly target: Target;
   readonly lease: Lease;
   readonly exchange: Exchange;
-}
-
-/** Remembers in `reused` the errors of connections that had answered before: only those can have been stale. */
-function createAgent(
-  connectTimeoutMs: number,
-  { pipelining, reused }: { readonly pipelining: number; readonly reused: WeakSet<Error> },
-): Agent {
-  const connect = buildConnector({ timeout: connectTimeoutMs, allowH2: false });
-  return new Agent({
-    // How long a request may take is decided by the relay; undici's own limits would end slow generations.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    pipelining,
-    keepAliveTimeout: 4_000,
-    connect: (options, callback) =>
-      connect(options, (...result) => {
-        const socket = result[1];
-        socket?.on("error", (error) => {
-          if (socket.bytesRead > 0) reused.add(error);
-        });
-        callback(...result);
-      }),
-  });
 }
 
 function outcomeOf(end: RelayEnd): Outcome {

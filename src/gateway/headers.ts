@@ -1,5 +1,4 @@
 // Which headers pass in each direction. Nothing that belongs to one connection, and no secret, crosses the gateway.
-import type { IncomingHttpHeaders } from "node:http";
 import { AimError } from "../errors.ts";
 
 /** RFC 9110 7.6.1: they speak of one connection only. */
@@ -60,13 +59,15 @@ export function requestHeaders(
   throw new AimError("invalid_value", `the request has more headers to pass on to the model than ${limits}`);
 }
 
-/** The backend's headers for the client. */
-export function responseHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
-  const named = namedIn(headers.connection);
-  const passed: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || NOT_TO_CLIENT.has(name) || named.has(name) || isOurs(name)) continue;
-    passed[name] = value;
+/** The backend's headers for the client; both as names in lower case and values in turn. */
+export function responseHeaders(headers: readonly string[]): string[] {
+  let named = NONE;
+  for (let at = 0; at + 1 < headers.length; at += 2) if (headers[at] === "connection") named = namedIn(headers[at + 1]);
+  const passed: string[] = [];
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = headers[at] ?? "";
+    if (NOT_TO_CLIENT.has(name) || named.has(name) || isOurs(name)) continue;
+    passed.push(name, headers[at + 1] ?? "");
   }
   return passed;
 }

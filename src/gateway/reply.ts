@@ -1,6 +1,7 @@
 // The client's side of one answer. It begins `open` (nothing sent). Waiting turns it into a `held` event stream that
 // carries comments only; the backend's answer makes it `relaying`; it ends once, by itself or with an error.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { AimError } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { errorObject, renderError, renderErrorEvent } from "./error-response.ts";
@@ -8,14 +9,38 @@ import { errorObject, renderError, renderErrorEvent } from "./error-response.ts"
 /** How long to go on reading a body that was refused, so that the client gets to see the answer before the connection ends. */
 const LINGER_MS = 1000;
 
+const HELD_HEADERS = [
+  "content-type",
+  "text/event-stream; charset=utf-8",
+  "cache-control",
+  "no-cache",
+  "x-accel-buffering",
+  "no",
+];
+
+/** What a backend's head says of the answer that follows. */
+export interface ReplyHead {
+  readonly status: number;
+  /** Names in lower case and values in turn. */
+  readonly headers: readonly string[];
+  readonly isEventStream: boolean;
+  /** Its bytes are not the text of the events themselves. */
+  readonly isEncoded: boolean;
+}
+
 export class Reply {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
   readonly #clock: Clock;
+  /** Names and values in turn, for the head. */
+  readonly #headers: string[] = [];
   #state: "open" | "held" | "relaying" | "ended" = "open";
   #takesEvents = false;
   #bodyBegun = false;
   #bytes = 0;
+  /** The client's connection where it is this answer's turn on it: the backend's bytes go there past ServerResponse. */
+  #socket: Socket | null = null;
+  #isCorked = false;
 
   constructor(incoming: IncomingMessage, outgoing: ServerResponse, clock: Clock) {
     this.#incoming = incoming;
@@ -38,22 +63,30 @@ export class Reply {
     return this.#bytes;
   }
 
-  /** Adds a header to the answer, unless its head has gone out already. */
+  /** Whether chunks can go on as they are framed: the client gets chunks too. */
+  get takesFrames(): boolean {
+    return this.#socket !== null && this.#outgoing.chunkedEncoding;
+  }
+
+  /** Sets a header of the answer, unless its head has gone out already. */
   header(name: string, value: string): void {
-    if (!this.#outgoing.headersSent) this.#outgoing.setHeader(name, value);
+    if (this.#state !== "open") return;
+    const headers = this.#headers;
+    for (let at = 0; at < headers.length; at += 2) {
+      if (headers[at] !== name) continue;
+      headers[at + 1] = value;
+      return;
+    }
+    headers.push(name, value);
   }
 
   /** Begins an event stream although there is no answer yet; says whether the wait is for a cold start. */
   hold(start: "cold" | "warm"): void {
     if (this.#state !== "open") return;
+    if (start === "cold") this.header("x-aim-cold-start", "1");
     this.#state = "held";
     this.#takesEvents = true;
-    this.#outgoing.writeHead(200, {
-      "content-type": "text/event-stream; charset=utf-8",
-      "cache-control": "no-cache",
-      "x-accel-buffering": "no",
-      ...(start === "cold" && { "x-aim-cold-start": "1" }),
-    });
+    this.#outgoing.writeHead(200, [...this.#headers, ...HELD_HEADERS]);
   }
 
   /** One SSE comment, where a comment can stand: in a held stream, before the backend's bytes. */
@@ -63,28 +96,50 @@ export class Reply {
   }
 
   /** Passes the backend's head on. In a held stream the head has gone out: only the body can follow. */
-  start(status: number, headers: Record<string, string | string[]>): void {
-    if (this.#state === "held") return;
-    this.#state = "relaying";
-    const isStream = isEventStream(headers);
-    this.#takesEvents = isStream && headers["content-encoding"] === undefined;
-    this.#outgoing.writeHead(status, {
-      ...headers,
-      "x-aim-source": "backend",
-      ...(isStream && { "cache-control": "no-cache", "x-accel-buffering": "no" }),
-    });
-    if (isStream) this.#outgoing.flushHeaders();
+  start({ status, headers, isEventStream, isEncoded }: ReplyHead): void {
+    const isHeld = this.#state === "held";
+    if (!isHeld) {
+      this.#state = "relaying";
+      this.#takesEvents = isEventStream && !isEncoded;
+      this.#headers.push(...headers, "x-aim-source", "backend");
+      if (isEventStream) this.#headers.push("cache-control", "no-cache", "x-accel-buffering", "no");
+      this.#outgoing.writeHead(status, this.#headers);
+    }
+    // A pipelined request's turn may not have come yet. The head goes out together with what follows it in the same read.
+    this.#socket = this.#outgoing.socket;
+    this.#socket?.cork();
+    this.#isCorked = this.#socket !== null;
+    if (!isHeld) this.#outgoing.flushHeaders();
   }
 
-  /** False when the client reads slower than the backend writes: wait for `onDrain`. */
-  write(chunk: Buffer): boolean {
+  /** Whole chunks, framing and all, where `takesFrames`; `contentBytes` of them are content. */
+  frames(bytes: Buffer, contentBytes: number): void {
     this.#bodyBegun = true;
-    this.#bytes += chunk.length;
-    return this.#outgoing.destroyed || this.#outgoing.write(chunk);
+    this.#bytes += contentBytes;
+    if (!this.#outgoing.destroyed) this.#socket?.write(bytes);
+  }
+
+  content(bytes: Buffer): void {
+    this.#bodyBegun = true;
+    this.#bytes += bytes.length;
+    if (this.#outgoing.destroyed) return;
+    if (this.#socket === null || this.#outgoing.chunkedEncoding) this.#outgoing.write(bytes);
+    else this.#socket.write(bytes);
+  }
+
+  /** Sends what was passed on; see `AnswerSink`. */
+  flush(): "free" | "kept" | "full" {
+    if (this.#isCorked) {
+      this.#isCorked = false;
+      this.#socket?.uncork();
+    }
+    const out = this.#socket ?? this.#outgoing;
+    if (out.destroyed || out.writableLength === 0) return "free";
+    return out.writableNeedDrain && this.#state !== "ended" ? "full" : "kept";
   }
 
   onDrain(resume: () => void): void {
-    this.#outgoing.once("drain", resume);
+    (this.#socket ?? this.#outgoing).once("drain", resume);
   }
 
   end(): void {
@@ -110,12 +165,13 @@ export class Reply {
 
   #sendError(error: AimError): void {
     const { status, headers, body } = renderError(error);
-    const head = { ...headers, "content-length": String(Buffer.byteLength(body)) };
+    const length = String(Buffer.byteLength(body));
+    const head = [...this.#headers, ...Object.entries(headers).flat(), "content-length", length];
     if (this.#incoming.complete) {
       this.#outgoing.writeHead(status, head).end(body);
       return;
     }
-    this.#outgoing.writeHead(status, { ...head, connection: "close" }).write(body);
+    this.#outgoing.writeHead(status, [...head, "connection", "close"]).write(body);
     this.#linger();
   }
 
@@ -128,11 +184,4 @@ export class Reply {
     const timer = this.#clock.setTimer(LINGER_MS, finish);
     this.#incoming.once("close", finish).resume();
   }
-}
-
-/** Whether these headers announce server-sent events. */
-export function isEventStream(headers: Readonly<Record<string, string | string[] | undefined>>): boolean {
-  return String(headers["content-type"] ?? "")
-    .toLowerCase()
-    .startsWith("text/event-stream");
 }

@@ -1,6 +1,4 @@
-import { errors } from "undici";
 import { describe, expect, it } from "vitest";
-import { badHeader, isUnsendable } from "../../src/gateway/backend-error.ts";
 import { type FakeStream, startFakeBackend } from "../support/fake-backend.ts";
 import { FakeClock } from "../support/clock.ts";
 import { until } from "../support/until.ts";
@@ -260,18 +258,5 @@ describe("silence", () => {
     expect(await request.ended).toBe("aborted");
     expect(gateway.pool.leases[0]!.outcomes).toEqual([{ kind: "client_gone" }]);
     await response.body!.cancel();
-  });
-});
-
-describe("isUnsendable", () => {
-  it("knows the errors that are about the request from those of the connection", () => {
-    expect(isUnsendable(new errors.InvalidArgumentError("invalid x header"))).toBe(true);
-    expect(isUnsendable(new errors.NotSupportedError("expect"))).toBe(true);
-    expect(isUnsendable(new errors.SocketError("other side closed"))).toBe(false);
-    expect(isUnsendable(new Error("anything"))).toBe(false);
-    expect(badHeader(new Error("canary"))).toMatchObject({
-      status: 400,
-      message: expect.not.stringContaining("canary"),
-    });
   });
 });

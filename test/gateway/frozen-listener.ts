@@ -16,7 +16,7 @@ const FILLERS = 8;
 
 export interface FrozenListener {
   readonly address: URL;
-  /** Lets it go on, and resolves with what the connection brought that had been waiting behind our own: its bytes. */
+  /** Lets it go on and ends our own connections; resolves with the bytes that those which have ended brought. */
   thaw(): Promise<number>;
 }
 
@@ -38,9 +38,9 @@ export async function startFrozenListener(): Promise<FrozenListener> {
     address: new URL(`http://127.0.0.1:${port}`),
     async thaw() {
       child.kill("SIGCONT");
-      // Our own connections stay open, so that the first one to close is the other.
-      const [, bytes = 0] = await until(() => printed().length > 1 && printed());
-      return bytes;
+      for (const filler of fillers) filler.destroy();
+      const [, ...brought] = await until(() => printed().length > 1 && printed());
+      return brought.reduce((total, bytes) => total + bytes, 0);
     },
   };
 }

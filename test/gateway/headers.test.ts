@@ -62,7 +62,7 @@ describe("requestHeaders", () => {
 
 describe("responseHeaders", () => {
   it("passes what describes the body", () => {
-    const headers = { "content-type": "application/json", "content-encoding": "gzip", "content-length": "5" };
+    const headers = ["content-type", "application/json", "content-encoding", "gzip", "content-length", "5"];
     expect(responseHeaders(headers)).toEqual(headers);
   });
 
@@ -82,12 +82,10 @@ describe("responseHeaders", () => {
     "x-internal-host",
     "access-control-allow-origin",
   ])("drops %s", (name) => {
-    expect(responseHeaders({ [name]: "canary" })).toEqual({});
+    expect(responseHeaders([name, "canary"])).toEqual([]);
   });
 
   it("drops what the Connection header names", () => {
-    expect(responseHeaders({ connection: "keep-alive, x-hop", "x-hop": "1", "x-kept": "2" })).toEqual({
-      "x-kept": "2",
-    });
+    expect(responseHeaders(["connection", "keep-alive, x-hop", "x-hop", "1", "x-kept", "2"])).toEqual(["x-kept", "2"]);
   });
 });

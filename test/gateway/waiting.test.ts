@@ -3,7 +3,7 @@ import { AimError } from "../../src/errors.ts";
 import { FakeClock } from "../support/clock.ts";
 import { type FakeStream, startFakeBackend } from "../support/fake-backend.ts";
 import { until } from "../support/until.ts";
-import { MODEL, startGateway } from "./harness.ts";
+import { MODEL, SETTINGS, startGateway } from "./harness.ts";
 
 const TIMES = {
   firstHeartbeatMs: 1_000,
@@ -367,6 +367,6 @@ describe("a request whose replica is ready", () => {
     };
     const gateway = await startGateway({ clock, settings: TIMES });
     await (await gateway.chat()).text();
-    expect(delays).toEqual([TIMES.firstByteTimeoutMs, TIMES.idleTimeoutMs]);
+    expect(delays).toEqual([TIMES.firstByteTimeoutMs, SETTINGS.connectTimeoutMs]);
   });
 });
