@@ -1,0 +1,118 @@
+// All proxies under all workloads, in an order that is shuffled for each repetition.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemRandom } from "../../src/lib/random.ts";
+import { findKnee } from "./knee.ts";
+import { measure, measureOnce, type Figures } from "./measure.ts";
+import { compileNative, type Native } from "./native.ts";
+import { residentMb } from "./processes.ts";
+import { OUTPUT, type Running, type Variant } from "./variant.ts";
+import { WARM_UPS, type Workload } from "./workloads.ts";
+
+export interface Settings {
+  readonly variants: readonly Variant[];
+  readonly workloads: readonly Workload[];
+  /** Whether to search for how many streams each can take. */
+  readonly knee: boolean;
+  readonly quick: boolean;
+  readonly repetitions: number;
+  readonly cpus: { readonly proxy: string; readonly load: string };
+  readonly nice: number;
+  /** Folder for our own CPU profiles, where some are wanted. */
+  readonly profile: string | undefined;
+  readonly log: (line: string) => void;
+}
+
+/** What one proxy has shown in one repetition. */
+export interface Trial {
+  readonly variant: string;
+  readonly repetition: number;
+  /** When it had been warmed up. */
+  readonly idleMb: number;
+  /** By workload. */
+  readonly figures: Readonly<Record<string, Figures>>;
+  /** How many streams it took. */
+  readonly knee: number | undefined;
+}
+
+export interface Results {
+  readonly workloads: readonly Workload[];
+  readonly variants: readonly string[];
+  /** Those that could not be run, and why. */
+  readonly missing: Readonly<Record<string, string>>;
+  readonly trials: readonly Trial[];
+}
+
+/** Windows of a quick run are that much shorter. */
+const QUICK = 0.3;
+
+/** @throws when any answer of any proxy was not what it had to be. */
+export async function runAll(settings: Settings): Promise<Results> {
+  const { variants, log } = settings;
+  const folder = await mkdtemp(join(tmpdir(), "bench-proxy-"));
+  try {
+    const native = await compileNative(folder);
+    const reasons = new Map(variants.map((variant) => [variant.name, variant.whyMissing()]));
+    const missing = Object.fromEntries(
+      [...reasons].filter((entry): entry is [string, string] => entry[1] !== undefined),
+    );
+    for (const [name, why] of Object.entries(missing)) log(`left out: ${name}: ${why}`);
+    const able = variants.filter(({ name }) => missing[name] === undefined);
+    const workloads = settings.workloads.map((workload) => (settings.quick ? shorter(workload) : workload));
+    const trials: Trial[] = [];
+    for (let repetition = 1; repetition <= settings.repetitions; repetition++) {
+      for (const variant of shuffled(able)) {
+        log(`${repetition}/${settings.repetitions}: ${variant.name}: ${variant.about}`);
+        trials.push(await tryOut(variant, { ...settings, workloads, native, repetition }));
+      }
+    }
+    return { workloads, variants: able.map(({ name }) => name), missing, trials };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Trying extends Settings {
+  readonly native: Native;
+  readonly repetition: number;
+}
+
+/** Starts it afresh, warms it up, and puts every workload on it. */
+async function tryOut(variant: Variant, trying: Trying): Promise<Trial> {
+  const { native, cpus, nice, profile, workloads, quick, repetition } = trying;
+  const folder = await mkdtemp(join(tmpdir(), `bench-${variant.name}-`));
+  const place = { native, folder, cpus, nice, profile };
+  let running: Running | undefined;
+  try {
+    running = await variant.start(place);
+    for (const workload of WARM_UPS) await measureOnce(workload, running, place);
+    const idleMb = residentMb(running.pids());
+    const figures: Record<string, Figures> = {};
+    for (const workload of workloads)
+      figures[workload.name] = await (quick ? measureOnce : measure)(workload, running, place);
+    const knee = trying.knee ? await findKnee(running, place) : undefined;
+    return { variant: variant.name, repetition, idleMb, figures, knee };
+  } catch (error) {
+    throw new Error(`${variant.name} failed; the end of its output:\n${await endOfOutput(folder)}`, { cause: error });
+  } finally {
+    await running?.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function endOfOutput(folder: string): Promise<string> {
+  const text = await readFile(join(folder, OUTPUT), "utf8").catch(() => "(none)");
+  return text.split("\n").slice(-15).join("\n");
+}
+
+function shorter(workload: Workload): Workload {
+  return { ...workload, seconds: Math.max(1, workload.seconds * QUICK) };
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: systemRandom.next() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}
