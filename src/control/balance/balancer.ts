@@ -1,6 +1,6 @@
 // Which of its replicas a request goes to: pure functions over a few numbers of each. What they have in common: no replica
 // without room is picked; a stale one only when no other has room, so that it gets idle and goes; among equals it is the one
-// whose last request is longest ago, which is round robin on an idle fleet.
+// with the fewest requests, and then the one whose last request is longest ago, which is round robin on an idle fleet.
 
 /** What is known of a replica that may get the request. */
 export interface Candidate {
@@ -10,7 +10,9 @@ export interface Candidate {
   readonly inFlight: number;
   /** When it last got a request: a number that grows. */
   readonly lastGrant: number;
-  /** Tokens of the prompts that it has been sent and has not read yet, without those that it should find in its cache. */
+  /** Prompts that it was sent and has not read by now. */
+  readonly queuedPrompts: number;
+  /** What is left to read of them, without what it should find in its cache. */
   readonly queuedTokens: number;
   /** Prompt tokens that it reads in a second; more than 0. */
   readonly rate: number;
@@ -29,19 +31,36 @@ export interface Ask {
 /** The index of the candidate that gets it; -1 where none has room. */
 export type Balancer = (candidates: readonly Candidate[], ask: Ask) => number;
 
-/** Lower is better. */
-type Score = (candidate: Candidate, ask: Ask, index: number) => number;
+/** What speaks against each candidate. */
+type Cost = (candidate: Candidate, index: number) => number;
 
-/** Scores so near to each other say nothing: rates are learned, and tokens are guessed from bytes. */
+/** An engine's steps take so much longer for each request that it answers: what decoding 40 adds is as long as a step itself. */
+const BATCH_THAT_DOUBLES = 40;
+/** Rates are learned: replicas that differ by no more of what the prompt itself takes are equal. Never of their queues. */
 const SLACK = 0.02;
 
-export const leastInFlight: Balancer = (candidates, ask) => lowest(candidates, ask, { score: inFlightOf });
+export const leastInFlight: Balancer = (candidates) => cheapest(candidates, ({ inFlight }) => inFlight);
 
-export const leastQueuedTokens: Balancer = (candidates, ask) => lowest(candidates, ask, { score: queuedTokensOf });
+export const leastQueuedTokens: Balancer = (candidates) =>
+  cheapest(candidates, ({ queuedTokens, rate }) => queuedTokens / rate);
 
-export const roundRobin: Balancer = (candidates, ask) => lowest(candidates, ask, { score: same });
+export const roundRobin: Balancer = (candidates) => cheapest(candidates, ({ lastGrant }) => lastGrant);
 
-export const predictedTtft: Balancer = ttftTimes(() => 1);
+/**
+ * Where its answer should begin soonest: after what is queued there, and after its own prompt as far as that is not cached. What
+ * it makes a replica read delays those behind it, too, of whom there will be about as many as wait now: the longer the queues
+ * are, the more a cached beginning is worth. (Looking at times to the first token alone lets queues grow where few prompts are
+ * asked again and again: each goes to whoever is free, and all caches lose them.)
+ */
+export const predictedTtft: Balancer = (candidates, { tokens, cachedTokens }) => {
+  const delayed = 1 + meanQueue(candidates) / 2;
+  const cost: Cost = ({ queuedTokens, rate, inFlight }, index) => {
+    const uncached = tokens - (cachedTokens[index] ?? 0);
+    return ((queuedTokens + uncached * delayed) / rate) * (1 + inFlight / BATCH_THAT_DOUBLES);
+  };
+  const slack: Cost = ({ rate }, index) => (SLACK * (tokens - (cachedTokens[index] ?? 0))) / rate;
+  return cheapest(candidates, cost, slack);
+};
 
 /** Where its session was served last, as long as there is room; and where the best is for those who come for the first time. */
 export const session: Balancer = (candidates, ask) => {
@@ -49,50 +68,36 @@ export const session: Balancer = (candidates, ask) => {
   return last?.hasRoom && !last.isStale ? ask.sessionAt : predictedTtft(candidates, ask);
 };
 
-/** The least time until its answer should begin, times what the requests that a replica has already cost those that come to it. */
-export function ttftTimes(factor: (inFlight: number) => number): Balancer {
-  const score: Score = (candidate, ask, index) => {
-    const { queuedTokens, rate, inFlight } = candidate;
-    const unread = queuedTokens + ask.tokens - (ask.cachedTokens[index] ?? 0);
-    return (unread / rate) * factor(inFlight);
-  };
-  return (candidates, ask) => lowest(candidates, ask, { score, slack: SLACK });
+/** Prompts that wait to be read, by replica. */
+function meanQueue(candidates: readonly Candidate[]): number {
+  let prompts = 0;
+  for (const { queuedPrompts } of candidates) prompts += queuedPrompts;
+  return candidates.length === 0 ? 0 : prompts / candidates.length;
 }
 
-function inFlightOf({ inFlight }: Candidate): number {
-  return inFlight;
+/** Of those that may get it and cost as little as the cheapest, or hardly more, the one that is least busy. */
+function cheapest(candidates: readonly Candidate[], cost: Cost, slack: Cost = none): number {
+  const stale = !candidates.some(({ hasRoom, isStale }) => hasRoom && !isStale);
+  let least = Infinity;
+  for (const [index, candidate] of candidates.entries()) {
+    if (candidate.hasRoom && candidate.isStale === stale) least = Math.min(least, cost(candidate, index));
+  }
+  let best: Candidate | undefined;
+  let bestAt = -1;
+  for (const [index, candidate] of candidates.entries()) {
+    if (!candidate.hasRoom || candidate.isStale !== stale) continue;
+    if (cost(candidate, index) > least + slack(candidate, index)) continue;
+    if (best !== undefined && !isLessBusy(candidate, best)) continue;
+    best = candidate;
+    bestAt = index;
+  }
+  return bestAt;
 }
 
-function queuedTokensOf({ queuedTokens, rate }: Candidate): number {
-  return queuedTokens / rate;
-}
-
-function same(): number {
+function none(): number {
   return 0;
 }
 
-/** Of those that are about as good as the best, the one whose last request is longest ago. */
-function lowest(
-  candidates: readonly Candidate[],
-  ask: Ask,
-  { score, slack = 0 }: { readonly score: Score; readonly slack?: number },
-): number {
-  const stale = !candidates.some(isFreshWithRoom);
-  let least = Infinity;
-  for (const [index, candidate] of candidates.entries()) {
-    if (candidate.hasRoom && candidate.isStale === stale) least = Math.min(least, score(candidate, ask, index));
-  }
-  let best = -1;
-  let bestGrant = Infinity;
-  for (const [index, candidate] of candidates.entries()) {
-    if (!candidate.hasRoom || candidate.isStale !== stale || candidate.lastGrant >= bestGrant) continue;
-    if (score(candidate, ask, index) > least * (1 + slack)) continue;
-    best = index;
-    bestGrant = candidate.lastGrant;
-  }
-  return best;
-}
-
-function isFreshWithRoom({ hasRoom, isStale }: Candidate): boolean {
-  return hasRoom && !isStale;
+function isLessBusy(a: Candidate, b: Candidate): boolean {
+  return a.inFlight < b.inFlight || (a.inFlight === b.inFlight && a.lastGrant < b.lastGrant);
 }

@@ -5,14 +5,22 @@ import {
   predictedTtft,
   roundRobin,
   session,
-  ttftTimes,
   type Ask,
   type Balancer,
   type Candidate,
 } from "../../../src/control/balance/balancer.ts";
 
 function candidate(known: Partial<Candidate> = {}): Candidate {
-  return { hasRoom: true, isStale: false, inFlight: 0, lastGrant: 0, queuedTokens: 0, rate: 1_000, ...known };
+  return {
+    hasRoom: true,
+    isStale: false,
+    inFlight: 0,
+    lastGrant: 0,
+    queuedPrompts: 0,
+    queuedTokens: 0,
+    rate: 1_000,
+    ...known,
+  };
 }
 
 function ask(known: Partial<Ask> = {}): Ask {
@@ -88,17 +96,47 @@ describe("balancing by predicted time to the first token", () => {
     expect(predictedTtft([candidate({ rate: 500 }), candidate({ ...queue, rate: 1_000 })], ask())).toBe(0);
   });
 
-  it("takes what is nearly as good for as good", () => {
-    const near = candidate({ queuedTokens: 10, lastGrant: 1 });
-    expect(predictedTtft([candidate({ lastGrant: 2 }), near], ask())).toBe(1);
-    expect(predictedTtft([candidate({ lastGrant: 2 }), { ...near, queuedTokens: 100 }], ask())).toBe(0);
+  it("takes what is nearly as good for as good, and then the less busy", () => {
+    const [one, other] = [candidate({ lastGrant: 2 }), candidate({ lastGrant: 1, rate: 990 })];
+    expect(predictedTtft([one, other], ask())).toBe(1);
+    expect(predictedTtft([one, { ...other, rate: 900 }], ask())).toBe(0);
+    expect(predictedTtft([one, { ...other, inFlight: 1 }], ask({ tokens: 0 }))).toBe(0);
   });
 
-  it("can weigh what a replica is busy with", () => {
-    const weighed = ttftTimes((inFlight) => inFlight + 1);
-    const cachedTokens = [600, 0];
-    expect(weighed([candidate({ inFlight: 1 }), candidate()], ask({ cachedTokens }))).toBe(0);
-    expect(weighed([candidate({ inFlight: 2 }), candidate()], ask({ cachedTokens }))).toBe(1);
+  it("takes no advantage for none, however long the queues", () => {
+    const long = { queuedTokens: 1_000_000 };
+    expect(
+      predictedTtft([candidate({ ...long, lastGrant: 1 }), candidate(long)], ask({ cachedTokens: [100, 0] })),
+    ).toBe(0);
+  });
+
+  it("counts what a long prompt costs those who come after it", () => {
+    const cached = candidate({ queuedTokens: 2_500, queuedPrompts: 8 });
+    const other = candidate({ queuedTokens: 1_000, queuedPrompts: 8 });
+    const cachedTokens = [1_000, 0];
+    expect(predictedTtft([cached, other], ask({ cachedTokens }))).toBe(0);
+    const idle = { queuedPrompts: 0 };
+    expect(
+      predictedTtft(
+        [
+          { ...cached, ...idle },
+          { ...other, ...idle },
+        ],
+        ask({ cachedTokens }),
+      ),
+    ).toBe(1);
+  });
+
+  it("counts the answers that are under way for what they slow down", () => {
+    const cachedTokens = [500, 0];
+    expect(predictedTtft([candidate({ inFlight: 30 }), candidate()], ask({ cachedTokens }))).toBe(0);
+    expect(predictedTtft([candidate({ inFlight: 50 }), candidate()], ask({ cachedTokens }))).toBe(1);
+  });
+
+  it("gives requests without a known prompt to the least busy", () => {
+    expect(
+      predictedTtft([candidate({ inFlight: 2 }), candidate({ inFlight: 1, lastGrant: 9 })], ask({ tokens: 0 })),
+    ).toBe(1);
   });
 });
 
