@@ -1,4 +1,5 @@
 // The HTTP surface: what is checked before anything else, which routes there are, and how the rest is refused.
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { Hono, type Context } from "hono";
@@ -7,11 +8,16 @@ import type { GatewayDeps } from "./deps.ts";
 import { internalError, renderError, shuttingDown } from "./error-response.ts";
 import { checkHost } from "./hosts.ts";
 import { createInference } from "./inference.ts";
-import { type Client, createKeyCheck } from "./keys.ts";
+import { type Client, createKeyCheck, type KeyCheck } from "./keys.ts";
 import { createModelRoutes } from "./models.ts";
+import { Reply } from "./reply.ts";
+import type { ServedApp } from "./server.ts";
 
 /** What is forwarded to replicas, under the same path. */
 export const INFERENCE_ROUTES = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"] as const;
+
+/** The same by the target of the request line as clients write it. */
+const DIRECT = new Map<string, string>(INFERENCE_ROUTES.map((route) => [route, route]));
 
 /** Open to all: they say nothing but "alive" and "ready". */
 const OPEN_PATHS = ["/health/live", "/health/ready"];
@@ -22,10 +28,53 @@ interface Env {
   Variables: { client: Client | undefined };
 }
 
+/** Serves all there is; requests for models on a way of their own, since each of them pays for what lies on it. */
+export interface GatewayApp extends ServedApp {
+  serveDirectly(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
+}
+
 /** The whole gateway as an app for `listen`. */
-export function createApp(deps: GatewayDeps): Hono<Env> {
-  const app = new Hono<Env>();
+export function createApp(deps: GatewayDeps): GatewayApp {
   const checkKey = createKeyCheck(deps.keys);
+  const infer = createInference(deps);
+  const serve = (incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller) => {
+    if (deps.draining.aborted) throw shuttingDown();
+    return infer({ incoming, outgoing, ...caller });
+  };
+  const app = createRouter(deps, { checkKey, serve });
+  return {
+    fetch: (request, env) => app.fetch(request, env),
+    serveDirectly(incoming, outgoing) {
+      const route = incoming.method === "POST" ? DIRECT.get(incoming.url ?? "") : undefined;
+      if (route === undefined) return false;
+      const requestId = requestIdOf(incoming.headers["x-request-id"]) ?? deps.random.id();
+      try {
+        checkHost(incoming.rawHeaders, deps.allowedHosts);
+        void serve(incoming, outgoing, { route, requestId, client: checkKey(incoming.rawHeaders) });
+      } catch (thrown) {
+        const reply = new Reply(incoming, outgoing, deps.clock);
+        reply.header("x-request-id", requestId);
+        reply.fail(recorded(thrown, { requestId, method: "POST", path: route }, deps));
+      }
+      return true;
+    },
+  };
+}
+
+interface Caller {
+  readonly route: string;
+  readonly requestId: string;
+  readonly client: Client | undefined;
+}
+
+interface Parts {
+  readonly checkKey: KeyCheck;
+  readonly serve: (incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller) => Promise<void>;
+}
+
+/** Everything else, and the same routes where they are spelled in other ways. */
+function createRouter(deps: GatewayDeps, { checkKey, serve }: Parts): Hono<Env> {
+  const app = new Hono<Env>();
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env;
     outgoing.setHeader("x-request-id", requestIdOf(incoming.headers["x-request-id"]) ?? deps.random.id());
@@ -34,7 +83,15 @@ export function createApp(deps: GatewayDeps): Hono<Env> {
     await next();
   });
   app.use("/api/*", checkRights);
-  addInference(app, deps);
+  for (const route of INFERENCE_ROUTES) {
+    app.post(route, async (c) => {
+      const { incoming, outgoing } = c.env;
+      const requestId = String(outgoing.getHeader("x-request-id"));
+      await serve(incoming, outgoing, { route, requestId, client: c.get("client") });
+      return RESPONSE_ALREADY_SENT;
+    });
+    app.all(route, refuseMethod("POST"));
+  }
   app.route("/", createModelRoutes(deps)).all("/v1/models/*", refuseMethod("GET"));
   app.route("/", deps.admin);
   app.notFound((c) => {
@@ -51,20 +108,6 @@ async function checkRights(c: Context<Env>, next: () => Promise<void>): Promise<
   if (!reads && client?.mayStart === false)
     throw new AimError("not_permitted", `the API key "${client.name}" may not start models, nor change what runs`);
   await next();
-}
-
-function addInference(app: Hono<Env>, deps: GatewayDeps): void {
-  const infer = createInference(deps);
-  for (const route of INFERENCE_ROUTES) {
-    app.post(route, async (c) => {
-      if (deps.draining.aborted) throw shuttingDown();
-      const { incoming, outgoing } = c.env;
-      const requestId = String(outgoing.getHeader("x-request-id"));
-      await infer({ incoming, outgoing, route, requestId, client: c.get("client") });
-      return RESPONSE_ALREADY_SENT;
-    });
-    app.all(route, refuseMethod("POST"));
-  }
 }
 
 function refuseMethod(allow: string): (c: Context) => never {
@@ -84,14 +127,20 @@ function isOpen(c: Context<Env>): boolean {
   return c.req.method === "GET" && OPEN_PATHS.includes(c.req.path);
 }
 
-/** Everything that was thrown outside the main line ends here. */
-function answerError(thrown: Error, c: Context<Env>, { logger, metrics }: GatewayDeps): Response {
-  const error = isAimError(thrown) ? thrown : internalError(thrown);
-  const requestId = c.env.outgoing.getHeader("x-request-id");
-  metrics.rejections.inc({ reason: error.code });
-  const fields = { requestId, method: c.req.method, path: c.req.path, code: error.code };
-  if (error.code === "internal_error") logger.error({ ...fields, err: error.cause }, "request failed");
-  else logger.debug(fields, "request refused");
+/** Everything that was thrown in the router ends here. */
+function answerError(thrown: Error, c: Context<Env>, deps: GatewayDeps): Response {
+  const requestId = String(c.env.outgoing.getHeader("x-request-id"));
+  const error = recorded(thrown, { requestId, method: c.req.method, path: c.req.path }, deps);
   const { status, headers, body } = renderError(error);
   return new Response(body, { status, headers });
+}
+
+/** What to tell the client of a failure outside the main line; it is counted and logged. */
+function recorded(thrown: unknown, request: object, { logger, metrics }: GatewayDeps): AimError {
+  const error = isAimError(thrown) ? thrown : internalError(thrown);
+  metrics.rejections.inc({ reason: error.code });
+  const fields = { ...request, code: error.code };
+  if (error.code === "internal_error") logger.error({ ...fields, err: error.cause }, "request failed");
+  else logger.debug(fields, "request refused");
+  return error;
 }

@@ -10,10 +10,15 @@ export function loopbackHosts(bindHost: string): readonly string[] {
 
 /** Throws unless the request names exactly one host, an allowed one. */
 export function checkHost(rawHeaders: readonly string[], allowed: readonly string[] | undefined): void {
-  const hosts = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "host");
-  if (hosts.length > 1) throw new AimError("invalid_value", "the request has more than one Host header");
+  let host: string | undefined;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? "";
+    if (name.length !== 4 || name.toLowerCase() !== "host") continue;
+    if (host !== undefined) throw new AimError("invalid_value", "the request has more than one Host header");
+    host = rawHeaders[at + 1] ?? "";
+  }
   if (allowed === undefined) return;
-  const name = (hosts[0] ?? "").toLowerCase().replace(/:\d*$/, "");
+  const name = (host ?? "").toLowerCase().replace(/:\d*$/, "");
   if (allowed.includes(name)) return;
   throw new AimError(
     "forbidden_host",

@@ -1,5 +1,5 @@
 // API keys: who may ask at all, and as whom. Compared as digests, all of them, so that timing tells nothing.
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { AimError } from "../errors.ts";
 import type { Priority } from "./pool.ts";
 
@@ -28,30 +28,36 @@ export function createKeyCheck(keys: readonly ApiKey[]): KeyCheck {
   if (keys.length === 0) return () => undefined;
   const known = keys.map(({ key, ...client }) => ({ digest: digestOf(key), client }));
   return (rawHeaders) => {
-    const offered = new Set(offeredKeys(rawHeaders));
-    if (offered.size > 1) throw refused("the request carries more than one API key; send one");
-    const [key] = offered;
-    if (key === undefined) throw refused('no API key was sent; send the header "Authorization: Bearer <key>"');
-    const offeredDigest = digestOf(key);
+    const digest = digestOf(offeredKey(rawHeaders));
+    let match: Client | undefined;
     // Never stops at the first that fits.
-    const [match] = known.filter(({ digest }) => timingSafeEqual(offeredDigest, digest));
+    for (const one of known) if (timingSafeEqual(digest, one.digest)) match = one.client;
     if (match === undefined) throw refused("the API key is not valid");
-    return match.client;
+    return match;
   };
 }
 
-/** An Authorization header of another kind counts as a key that is not valid. */
-function* offeredKeys(rawHeaders: readonly string[]): Generator<string> {
+/** The one key that the headers carry; an Authorization header of another kind counts as a key that is not valid. */
+function offeredKey(rawHeaders: readonly string[]): string {
+  let offered: string | undefined;
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at]?.toLowerCase();
-    const value = rawHeaders[at + 1] ?? "";
-    if (name === "authorization") yield /^bearer +(\S+)$/i.exec(value)?.[1] ?? "";
-    if (name === "x-api-key") yield value;
+    const key = keyOf(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
+    if (key === undefined || key === offered) continue;
+    if (offered !== undefined) throw refused("the request carries more than one API key; send one");
+    offered = key;
   }
+  if (offered !== undefined) return offered;
+  throw refused('no API key was sent; send the header "Authorization: Bearer <key>"');
+}
+
+function keyOf(name: string, value: string): string | undefined {
+  if (name.length === 13 && name.toLowerCase() === "authorization") return /^bearer +(\S+)$/i.exec(value)?.[1] ?? "";
+  if (name.length === 9 && name.toLowerCase() === "x-api-key") return value;
+  return undefined;
 }
 
 function digestOf(key: string): Buffer {
-  return createHash("sha256").update(key, "utf8").digest();
+  return hash("sha256", key, "buffer");
 }
 
 function refused(message: string): AimError {

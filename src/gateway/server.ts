@@ -1,5 +1,5 @@
 // The listening socket: limits that hold before any of our code runs, and an orderly end.
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
 import { AimError } from "../errors.ts";
@@ -20,6 +20,8 @@ export type RunningServer = Omit<BoundPort, "serve">;
 /** Anything with Hono's fetch. */
 export interface ServedApp {
   fetch(request: Request, env: Bindings): Response | Promise<Response>;
+  /** Answers by itself what it says true to; never throws. Everything else goes to `fetch`. */
+  serveDirectly?(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
 }
 
 type Bindings = HttpBindings | Http2Bindings;
@@ -69,6 +71,7 @@ export async function bindPort(options: ListenOptions): Promise<BoundPort> {
       const answer = getRequestListener(calm(app, options.logger), { overrideGlobalObjects: false });
       server.on("request", (incoming, outgoing) => {
         outgoing.once("close", closeIfIdle);
+        if (app.serveDirectly?.(incoming, outgoing)) return;
         answer(incoming, outgoing).catch((error: unknown) => {
           options.logger.error({ err: error }, "request failed outside the app");
           outgoing.destroy();
