@@ -165,13 +165,12 @@ export class Reply {
 
   #sendError(error: AimError): void {
     const { status, headers, body } = renderError(error);
+    const isWhole = this.#incoming.complete;
     const length = String(Buffer.byteLength(body));
-    const head = [...this.#headers, ...Object.entries(headers).flat(), "content-length", length];
-    if (this.#incoming.complete) {
-      this.#outgoing.writeHead(status, head).end(body);
-      return;
-    }
-    this.#outgoing.writeHead(status, [...head, "connection", "close"]).write(body);
+    const all = { ...headers, "content-length": length, ...(!isWhole && { connection: "close" }) };
+    this.#outgoing.writeHead(status, [...this.#headers, ...Object.entries(all).flat()]);
+    if (isWhole) return void this.#outgoing.end(body);
+    this.#outgoing.write(body);
     this.#linger();
   }
 
