@@ -31,6 +31,8 @@ export interface FakeBackendOptions {
   readonly early?: boolean;
   /** Closes a keep-alive connection that has been idle for so long, without having announced it. */
   readonly idleCloseMs?: number;
+  /** Such a close is deaf: what is on its way to it is answered with a reset, as by a program that has closed its socket. */
+  readonly idleCloseIsDeaf?: boolean;
   /** A given port, to come back at the address of an earlier one. */
   readonly port?: number;
 }
@@ -174,7 +176,8 @@ class Backend implements FakeBackend {
     request.end(how);
     const connection = this.#sockets.get(socket);
     if (connection === undefined || this.#options.idleCloseMs === undefined) return;
-    connection.idle = setTimeout(() => socket.end(), this.#options.idleCloseMs);
+    const close = () => (this.#options.idleCloseIsDeaf === true ? socket.destroy() : socket.end());
+    connection.idle = setTimeout(close, this.#options.idleCloseMs);
   }
 }
 
