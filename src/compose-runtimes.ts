@@ -70,7 +70,7 @@ export function openEngines(): Engines {
     isAsleep: (address, signal) => sleep.isAsleep(address, signal),
     fallAsleep: (address, level, signal) => sleep.fallAsleep(address, level, signal),
     wakeUp: (address, level, signal) => sleep.wakeUp(address, level, signal),
-    awaitReady: (candidate, signal) => awaitReady(probe, candidate, candidate, signal),
+    awaitReady: (candidate, signal) => awaitReady(probe, candidate, signal),
     answers: async (address, readiness, signal) => (await probe.isReady(address, readiness, signal)).ready,
     generates: (address, model, signal) => probe.generates(address, model, signal),
     loadOf: (address, signal) => probe.load(address, signal),

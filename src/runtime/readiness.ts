@@ -23,7 +23,10 @@ export interface ReadinessProbe {
   close(): Promise<void>;
 }
 
-export interface AwaitReadyOptions {
+/** Who is awaited, and how. */
+export interface Awaited {
+  readonly address: URL;
+  readonly readiness: Readiness;
   /** Resolves when it is time to ask again; rejects with the signal's reason when that aborts. */
   pause(signal: AbortSignal): Promise<void>;
   /** Told each time why it is not ready yet. */
@@ -93,18 +96,13 @@ export function createReadinessProbe(deps: { readonly clock: Clock }): Readiness
  * Resolves once the replica is ready. Rejects with `runtime_failed` when it never will be, and with the signal's reason
  * when that aborts.
  */
-export async function awaitReady(
-  probe: ReadinessProbe,
-  target: { readonly address: URL; readonly readiness: Readiness },
-  options: AwaitReadyOptions,
-  signal: AbortSignal,
-): Promise<void> {
+export async function awaitReady(probe: ReadinessProbe, awaited: Awaited, signal: AbortSignal): Promise<void> {
   for (;;) {
-    const result = await probe.isReady(target.address, target.readiness, signal);
+    const result = await probe.isReady(awaited.address, awaited.readiness, signal);
     if (result.ready) return;
     if (result.final === true) throw new AimError("runtime_failed", `the replica cannot serve: ${result.reason}`);
-    options.onNotReady?.(result.reason);
-    await options.pause(signal);
+    awaited.onNotReady?.(result.reason);
+    await awaited.pause(signal);
   }
 }
 

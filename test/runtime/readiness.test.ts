@@ -213,8 +213,8 @@ describe("the readiness probe", () => {
     function askOnAndOn(readiness: Readiness, signal = never) {
       const reasons: string[] = [];
       const onNotReady = (reason: string) => reasons.push(reason);
-      const options = { pause: (pausing: AbortSignal) => sleep(systemClock, 5, pausing), onNotReady };
-      const result = awaitReady(probe, { address: backend.address, readiness }, options, signal);
+      const pause = (pausing: AbortSignal) => sleep(systemClock, 5, pausing);
+      const result = awaitReady(probe, { address: backend.address, readiness, pause, onNotReady }, signal);
       return { result, reasons };
     }
 
