@@ -35,7 +35,7 @@ export async function spawnDetached(command: Command, table: ProcessTable): Prom
       stdio: ["ignore", output, output],
     });
     const { pid = 0 } = child;
-    const stat = pid === 0 ? undefined : table.statOfNewChild(pid);
+    const stat = pid === 0 ? undefined : table.statNow(pid);
     const { promise: exited, resolve } = Promise.withResolvers<ReplicaExit>();
     child.once("exit", (code, signal) => resolve(toExit(code, signal)));
     child.unref();

@@ -54,7 +54,7 @@ describe("ProcessTable", () => {
   it("sees this very process: its start, environment and memory", async () => {
     const stat = await table.stat(process.pid);
     expect(stat).toMatchObject({ pid: process.pid });
-    expect(table.statOfNewChild(process.pid)?.startTicks).toBe(stat?.startTicks);
+    expect(table.statNow(process.pid)?.startTicks).toBe(stat?.startTicks);
     expect((await table.all()).map((one) => one.pid)).toContain(process.pid);
     expect((await table.environ(process.pid))?.get("PATH")).toBe(process.env["PATH"]);
     expect(await table.residentBytes(process.pid)).toBeGreaterThan(1_000_000);
@@ -65,7 +65,7 @@ describe("ProcessTable", () => {
   it("has no answer for a process that is gone", async () => {
     const gone = 2 ** 30;
     expect(await table.stat(gone)).toBeUndefined();
-    expect(table.statOfNewChild(gone)).toBeUndefined();
+    expect(table.statNow(gone)).toBeUndefined();
     expect(await table.environ(gone)).toBeUndefined();
     expect(await table.residentBytes(gone)).toBe(0);
   });
@@ -106,6 +106,24 @@ describe("ProcessTable", () => {
         await writeFile(join(root, pid, "stat"), text);
       }
       expect((await new ProcessTable(root).all()).map((one) => one.pid)).toEqual([4321]);
+    });
+
+    it("lets others have their turn while it reads hundreds of processes", async () => {
+      root = await mkdtemp(join(tmpdir(), "proc-"));
+      for (let pid = 1; pid <= 200; pid++) {
+        await mkdir(join(root, `${pid}`));
+        await writeFile(join(root, `${pid}`, "stat"), `${pid} (node) S ${REST}`);
+      }
+      let turns = 0;
+      let isReading = true;
+      const others = () => {
+        turns += 1;
+        if (isReading) setImmediate(others);
+      };
+      setImmediate(others);
+      expect(await new ProcessTable(root).all()).toHaveLength(200);
+      isReading = false;
+      expect(turns).toBeGreaterThanOrEqual(6);
     });
   });
 });
