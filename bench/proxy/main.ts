@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { waitForOthers } from "./alone.ts";
 import { report } from "./report.ts";
 import { runAll, type Settings } from "./run.ts";
 import { VARIANTS } from "./variants.ts";
@@ -25,8 +26,10 @@ const { values } = parseArgs({
 // Whatever was started ends with us.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 
+await waitForOthers(console.log);
 const results = await runAll(settings());
 console.log(report(results));
+if (results.faults.length > 0) process.exitCode = 1;
 if (values.json !== undefined) await writeFile(values.json, JSON.stringify(results, undefined, 2));
 
 function settings(): Settings {

@@ -9,7 +9,9 @@ export function report(results: Results): string {
   const tables = results.workloads.map(
     (workload) => `${workload.name}: ${workload.about}\n${tableOf(workload, results)}`,
   );
-  return ["", ...tables, summaryOf(results)].join("\n\n");
+  const missing = Object.entries(results.missing).map(([name, why]) => `not compared: ${name}: ${why}`);
+  const faults = results.faults.map((fault) => `FAILED: ${fault}`);
+  return ["", ...tables, summaryOf(results), ...missing, ...faults].join("\n\n");
 }
 
 function tableOf(workload: Workload, results: Results): string {

@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { messageOf } from "../../src/errors.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { findKnee } from "./knee.ts";
 import { measure, measureOnce, type Figures } from "./measure.ts";
@@ -42,12 +43,14 @@ export interface Results {
   /** Those that could not be run, and why. */
   readonly missing: Readonly<Record<string, string>>;
   readonly trials: readonly Trial[];
+  /** What went wrong where: a proxy that did not start, or an answer that was not what it had to be. */
+  readonly faults: readonly string[];
 }
 
 /** Windows of a quick run are that much shorter. */
 const QUICK = 0.3;
 
-/** @throws when any answer of any proxy was not what it had to be. */
+/** A proxy that fails costs its own figures, not those of the others. */
 export async function runAll(settings: Settings): Promise<Results> {
   const { variants, log } = settings;
   const folder = await mkdtemp(join(tmpdir(), "bench-proxy-"));
@@ -61,13 +64,16 @@ export async function runAll(settings: Settings): Promise<Results> {
     const able = variants.filter(({ name }) => missing[name] === undefined);
     const workloads = settings.workloads.map((workload) => (settings.quick ? shorter(workload) : workload));
     const trials: Trial[] = [];
-    for (let repetition = 1; repetition <= settings.repetitions; repetition++) {
-      for (const variant of shuffled(able)) {
-        log(`${repetition}/${settings.repetitions}: ${variant.name}: ${variant.about}`);
-        trials.push(await tryOut(variant, { ...settings, workloads, native, repetition }));
-      }
+    const faults: string[] = [];
+    const turns = Array.from({ length: settings.repetitions }, (_, index) => index + 1);
+    for (const { variant, repetition } of turns.flatMap((turn) => inTurn(able, turn))) {
+      log(`${repetition}/${settings.repetitions}: ${variant.name}: ${variant.about}`);
+      const trial = await tryOut(variant, { ...settings, workloads, native, repetition });
+      if (typeof trial === "string") faults.push(trial);
+      else trials.push(trial);
     }
-    return { workloads, variants: able.map(({ name }) => name), missing, trials };
+    const names = able.map(({ name }) => name).filter((name) => trials.some(({ variant }) => variant === name));
+    return { workloads, variants: names, missing, trials, faults };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -78,8 +84,8 @@ interface Trying extends Settings {
   readonly repetition: number;
 }
 
-/** Starts it afresh, warms it up, and puts every workload on it. */
-async function tryOut(variant: Variant, trying: Trying): Promise<Trial> {
+/** Starts it afresh, warms it up, and puts every workload on it. What went wrong, if anything did. */
+async function tryOut(variant: Variant, trying: Trying): Promise<Trial | string> {
   const { native, cpus, nice, profile, workloads, quick, repetition } = trying;
   const folder = await mkdtemp(join(tmpdir(), `bench-${variant.name}-`));
   const place = { native, folder, cpus, nice, profile };
@@ -94,7 +100,9 @@ async function tryOut(variant: Variant, trying: Trying): Promise<Trial> {
     const knee = trying.knee ? await findKnee(running, place) : undefined;
     return { variant: variant.name, repetition, idleMb, figures, knee };
   } catch (error) {
-    throw new Error(`${variant.name} failed; the end of its output:\n${await endOfOutput(folder)}`, { cause: error });
+    const fault = `${variant.name}: ${messageOf(error)}; the end of its output:\n${await endOfOutput(folder)}`;
+    trying.log(`${variant.name} failed: ${messageOf(error)}`);
+    return fault;
   } finally {
     await running?.stop();
     await rm(folder, { recursive: true, force: true });
@@ -110,9 +118,8 @@ function shorter(workload: Workload): Workload {
   return { ...workload, seconds: Math.max(1, workload.seconds * QUICK) };
 }
 
-function shuffled<T>(items: readonly T[]): T[] {
-  return items
-    .map((item) => ({ item, at: systemRandom.next() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ item }) => item);
+/** All of them in an order of this repetition's own. */
+function inTurn(variants: readonly Variant[], repetition: number): { variant: Variant; repetition: number }[] {
+  const placed = variants.map((variant) => ({ variant, repetition, place: systemRandom.next() }));
+  return placed.sort((a, b) => a.place - b.place);
 }

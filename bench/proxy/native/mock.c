@@ -6,7 +6,7 @@
 #include "common.h"
 
 #define HEAD_SIZE 16384
-#define INTRO_SIZE 512
+#define INTRO_SIZE 2048
 #define JSON_SIZE 1024
 #define EVENT_SIZE 250
 #define BATCH 64  // events per write where nothing throttles them

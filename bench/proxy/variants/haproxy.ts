@@ -22,7 +22,7 @@ function configOf(listen: number, backend: number): string {
   return `
 global
   nbthread 1
-  maxconn 10000
+  maxconn 4500
 defaults
   mode http
   timeout connect 5s
@@ -30,6 +30,7 @@ defaults
   timeout server 300s
   timeout http-keep-alive 300s
   http-reuse always
+  option http-no-delay
 listen bench
   bind 127.0.0.1:${listen} backlog 4096
   server backend 127.0.0.1:${backend} pool-max-conn -1
