@@ -1,5 +1,6 @@
 // How the GPUs are shared out between models: the keys of `scheduler`.
 import { z } from "zod";
+import { BALANCES } from "./catalog/recipe.ts";
 import { duration, ending, lasting, size } from "./config-values.ts";
 import { formatDuration } from "./lib/units.ts";
 
@@ -33,6 +34,10 @@ export const schedulerSchema = z
     keepAliveMax: duration
       .prefault("forever")
       .describe("Longest keep-alive that a request may ask for; what asks for more gets this."),
+    balance: z
+      .enum(BALANCES, { error: `expected one of ${BALANCES.join(", ")}` })
+      .default("predicted-ttft")
+      .describe("Which replica of a model a request goes to, where the recipe does not say: see `balance` of recipes."),
   })
   .superRefine(({ minResidency, maxWait }, context) => {
     if (maxWait >= minResidency) return;

@@ -119,6 +119,7 @@ describe("the configuration", () => {
       "scheduler: { minResidency: 5m, maxWait: 3m }",
       /config\.yaml:1:12: scheduler: a model in use keeps its GPUs for minResidency \(5m\).*maxWait \(3m\); give maxWait at least 5m, or/,
     ],
+    ["scheduler: { balance: random }", /scheduler\.balance: expected one of predicted-ttft, least-in-flight/],
     ["scheduler: { minResidency: 10m }", /scheduler: a model in use .*maxWait \(9m\); give maxWait at least 10m/],
     ["apiKeys: [short]", /config\.yaml:1:11: apiKeys\.0: expected a key of at least 8 characters/],
     ["apiKeys: [{ key: short }]", /config\.yaml:1:18: apiKeys\.0\.key: expected a key of at least 8 characters/],

@@ -57,6 +57,7 @@ function toRecipe(file: string, id: string, draft: RecipeDraft): Recipe {
       precision: draft.precision,
       startTimeoutMs: draft.startTimeout,
       maxInFlight: draft.maxInFlight,
+      balance: draft.balance,
       timeouts: toTimeouts(draft),
     }),
     ...(draft.preload && { preload: true }),

@@ -5,7 +5,7 @@ import { parseDuration, parseSize } from "../lib/units.ts";
 import { isImageId, parseImage } from "./image.ts";
 import { parseMount } from "./mount.ts";
 import { parsePrecision } from "./precision.ts";
-import { ENGINES, PRECISIONS, PULL_POLICIES, RUNTIMES } from "./recipe.ts";
+import { BALANCES, ENGINES, PRECISIONS, PULL_POLICIES, RUNTIMES } from "./recipe.ts";
 
 const DURATION = 'expected a duration such as "90s", "15m", "1h30m" or "forever"';
 const SIZE = 'expected a size such as "512m" or "64g"';
@@ -211,6 +211,12 @@ export const recipeSchema = z.strictObject(
     maxInFlight: wholeNumber(1)
       .optional()
       .describe("Most requests in flight on one replica; as many as come when absent."),
+    balance: z
+      .enum(BALANCES, { error: `expected one of ${BALANCES.join(", ")}` })
+      .optional()
+      .describe(
+        "Which replica a request goes to: predicted-ttft (where its answer should begin soonest), least-in-flight, session (where the same `x-session-id` was served last) or round-robin; scheduler.balance of config.yaml when absent.",
+      ),
     timeouts: timeouts
       .optional()
       .describe(

@@ -18,6 +18,10 @@ export type RuntimeName = (typeof RUNTIMES)[number] | "kubernetes";
 export const PULL_POLICIES = ["missing", "always", "never"] as const;
 export type PullPolicy = (typeof PULL_POLICIES)[number];
 
+/** Which of a model's replicas a request goes to; the first is what is done unless something else is asked for. */
+export const BALANCES = ["predicted-ttft", "least-in-flight", "session", "round-robin"] as const;
+export type BalanceName = (typeof BALANCES)[number];
+
 /** A folder of the host, or a volume by its name, that the container sees. */
 export interface Mount {
   readonly source: string;
@@ -71,6 +75,8 @@ export interface Recipe {
   readonly startTimeoutMs?: number;
   /** Most requests in flight on one replica; absent: as many as come. */
   readonly maxInFlight?: number;
+  /** Which of its replicas a request goes to; absent: the default of config.yaml. */
+  readonly balance?: BalanceName;
   /** Limits of one request; those that are absent are those of config.yaml. */
   readonly timeouts?: Partial<Timeouts>;
   /** What was read otherwise than it is written, in words for people. */

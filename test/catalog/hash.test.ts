@@ -27,6 +27,7 @@ describe("the hash", () => {
     "aliases: [x]",
     "startTimeout: 1h",
     "maxInFlight: 3",
+    "balance: round-robin",
     "timeouts: { idle: 1m }",
     "hardware: MI300X",
     "gpuMemory: 64g",

@@ -37,6 +37,7 @@ describe("a recipe in our format", () => {
       "keepAliveMs",
       "startTimeoutMs",
       "maxInFlight",
+      "balance",
       "timeouts",
     ])
       expect(recipe).not.toHaveProperty(key);
@@ -67,6 +68,7 @@ replicas: { min: 1, max: 3 }
 resources: { memory: 64g, memorySwap: 65g, shm: 512m, cpus: 1.5 }
 startTimeout: 20m
 maxInFlight: 16
+balance: session
 timeouts: { connect: 5s, firstByte: 1h, idle: 10m, total: forever }
 `,
       { policy: { mounts: ["/srv/models:ro", "scratch"], capabilities: ["SYS_PTRACE"], hostNetwork: true } },
@@ -91,6 +93,7 @@ timeouts: { connect: 5s, firstByte: 1h, idle: 10m, total: forever }
       resources: { memoryBytes: 64 * 2 ** 30, memorySwapBytes: 65 * 2 ** 30, shmBytes: 2 ** 29, cpus: 1.5 },
       startTimeoutMs: 1_200_000,
       maxInFlight: 16,
+      balance: "session",
       timeouts: {
         connectTimeoutMs: 5_000,
         firstByteTimeoutMs: 3_600_000,
@@ -234,6 +237,7 @@ describe("what cannot be right is refused", () => {
     ["more at least than at most", `${minimal}replicas: { min: 3, max: 2 }`, "min is greater than max"],
     ["no time to answer", `${minimal}timeouts: { firstByte: 0s }`, "timeouts.firstByte: expected a time"],
     ["a limit of something else", `${minimal}timeouts: { read: 5s }`, "timeouts.read: unknown key"],
+    ["no way to balance", `${minimal}balance: random`, "expected one of predicted-ttft, least-in-flight"],
     ["half a request", `${minimal}maxInFlight: 0.5`, "expected a whole number"],
     ["nothing to do", `${minimal}replicas: { target: 0 }`, "expected a whole number, 1 or more"],
     [
