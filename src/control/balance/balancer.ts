@@ -65,7 +65,7 @@ export const predictedTtft: Balancer = (candidates, { tokens, cachedTokens }) =>
 /** Where its session was served last, as long as there is room; and where the best is for those who come for the first time. */
 export const session: Balancer = (candidates, ask) => {
   const last = candidates[ask.sessionAt];
-  return last?.hasRoom && !last.isStale ? ask.sessionAt : predictedTtft(candidates, ask);
+  return last?.hasRoom && last.isStale === isTurnOfStale(candidates) ? ask.sessionAt : predictedTtft(candidates, ask);
 };
 
 /** Prompts that wait to be read, by replica. */
@@ -77,7 +77,7 @@ function meanQueue(candidates: readonly Candidate[]): number {
 
 /** Of those that may get it and cost as little as the cheapest, or hardly more, the one that is least busy. */
 function cheapest(candidates: readonly Candidate[], cost: Cost, slack: Cost = none): number {
-  const stale = !candidates.some(({ hasRoom, isStale }) => hasRoom && !isStale);
+  const stale = isTurnOfStale(candidates);
   let least = Infinity;
   for (const [index, candidate] of candidates.entries()) {
     if (candidate.hasRoom && candidate.isStale === stale) least = Math.min(least, cost(candidate, index));
@@ -92,6 +92,10 @@ function cheapest(candidates: readonly Candidate[], cost: Cost, slack: Cost = no
     bestAt = index;
   }
   return bestAt;
+}
+
+function isTurnOfStale(candidates: readonly Candidate[]): boolean {
+  return !candidates.some(({ hasRoom, isStale }) => hasRoom && !isStale);
 }
 
 function none(): number {

@@ -144,6 +144,8 @@ describe("balancing by session", () => {
   it("stays where the session was, whatever the queue there", () => {
     const candidates = [candidate(), candidate({ queuedTokens: 90_000, inFlight: 90, lastGrant: 9 })];
     expect(session(candidates, ask({ sessionAt: 1 }))).toBe(1);
+    const stale = candidates.map((one) => ({ ...one, isStale: true }));
+    expect(session(stale, ask({ sessionAt: 1 }))).toBe(1);
   });
 
   it("is the default's for whoever has no session, or comes for the first time", () => {

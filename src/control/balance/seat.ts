@@ -1,0 +1,88 @@
+// A replica that serves, as balancing sees it, and the requests that it was given.
+import type { Clock } from "../../lib/clock.ts";
+import type { Replica } from "../replica.ts";
+import { Backlog, type Unread } from "./backlog.ts";
+import type { Candidate } from "./balancer.ts";
+import { PrefillRate, type ModelRate } from "./rates.ts";
+
+/** What balancing reads of a replica. */
+type Served = Pick<Replica, "hasRoom" | "isStale" | "inFlight" | "lastGrant">;
+
+/** Of an engine that has not said it: a mid-sized model on one large card. Too much does less harm than too little. */
+const USUAL_CACHE_TOKENS = 524_288;
+
+export class Seat<R extends Served = Replica> implements Candidate {
+  readonly replica: R;
+  /** Its place in the prefix index of its model; -1: that has no place for it. */
+  readonly slot: number;
+  readonly backlog: Backlog;
+  /** What its cache holds, as far as that is known. */
+  cacheTokens = USUAL_CACHE_TOKENS;
+  /** As of the last `refresh`. */
+  queuedTokens = 0;
+  readonly #rate: PrefillRate;
+
+  constructor(replica: R, slot: number, model: ModelRate) {
+    this.replica = replica;
+    this.slot = slot;
+    this.#rate = new PrefillRate(model);
+    this.backlog = new Backlog(this.#rate);
+  }
+
+  refresh(now: number): void {
+    this.queuedTokens = this.backlog.tokensLeft(now);
+  }
+
+  get hasRoom(): boolean {
+    return this.replica.hasRoom;
+  }
+
+  get isStale(): boolean {
+    return this.replica.isStale;
+  }
+
+  get inFlight(): number {
+    return this.replica.inFlight;
+  }
+
+  get lastGrant(): number {
+    return this.replica.lastGrant;
+  }
+
+  get queuedPrompts(): number {
+    return this.backlog.prompts;
+  }
+
+  get rate(): number {
+    return this.#rate.perSecond;
+  }
+}
+
+/** A request on the replica that it was given to. */
+export class Assignment<R extends Served = Replica> {
+  readonly #seat: Seat<R>;
+  readonly #prompt: Unread;
+  readonly #clock: Pick<Clock, "now">;
+
+  /** From here on its prompt is in the backlog of the replica. */
+  constructor(seat: Seat<R>, prompt: Unread, clock: Pick<Clock, "now">) {
+    this.#seat = seat;
+    this.#prompt = prompt;
+    this.#clock = clock;
+    seat.backlog.add(prompt);
+  }
+
+  get replica(): R {
+    return this.#seat.replica;
+  }
+
+  /** Its answer begins, so its prompt is read. Idempotent. */
+  begun(): void {
+    this.#seat.backlog.read(this.#prompt, this.#clock.now());
+  }
+
+  /** It is over, be it that an answer began or not. Idempotent. */
+  ended(): void {
+    this.#seat.backlog.drop(this.#prompt, this.#clock.now());
+  }
+}
