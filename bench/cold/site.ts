@@ -54,6 +54,8 @@ export async function openSite(setup: Setup, load: Load): Promise<Site> {
   const gateway = await home.start();
   opened.defer(async () => void (await gateway.stop()));
   await until(() => gateway.lines.some(({ msg }) => msg === "can serve"), { what: "what it can serve" });
+  // The client's first request of all loads what it sends requests with, which is no part of a cold start.
+  await gateway.models();
   const closing = opened.move();
   return { gateway, tap, models, [Symbol.asyncDispose]: () => closing.disposeAsync() };
 }
