@@ -6,7 +6,7 @@ import { onTestFinished } from "vitest";
 import { createApp } from "../../src/gateway/app.ts";
 import type { GatewayDeps, GatewaySettings } from "../../src/gateway/deps.ts";
 import type { ApiKey } from "../../src/gateway/keys.ts";
-import type { ModelCard } from "../../src/gateway/pool.ts";
+import type { ModelCard, ReplicaPool } from "../../src/gateway/pool.ts";
 import { listen, type RunningServer } from "../../src/gateway/server.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { systemRandom } from "../../src/lib/random.ts";
@@ -73,6 +73,8 @@ export interface GatewayOptions extends Partial<
   readonly backend?: FakeBackendOptions;
   /** Where the pool's leases point; the fake backend alone unless given. */
   readonly addresses?: readonly URL[];
+  /** Instead of a stub, which is idle then. */
+  readonly slots?: ReplicaPool;
   /** What every random number is; 0 unless given. */
   readonly chance?: number;
 }
@@ -86,7 +88,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const clock = options.clock ?? systemClock;
   const logger = pino({ level: "debug" }, collect(log));
   const app = createApp({
-    pool,
+    pool: options.slots ?? pool,
     directory: { list: () => CARDS, find: (name) => CARDS.find(({ id, aliases }) => [id, ...aliases].includes(name)) },
     resolve: (name) => {
       const card = CARDS.find(({ id, aliases }) => [id, ...aliases].includes(name));
