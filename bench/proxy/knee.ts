@@ -4,15 +4,15 @@ import type { Place, Running } from "./variant.ts";
 import { pacedStreams } from "./workloads.ts";
 
 const LATE_US = 20_000;
-const LEAST = 100;
+const FIRST = 1_000;
 const MOST = 2_000;
 const STEP = 50;
 
-/** The most streams, in steps of 50, of whose events 99 % come within 20 ms; found by halving. */
+/** The most streams, in steps of 50, of whose events 99 % come within 20 ms; found by halving; at most 2,000. */
 export async function findKnee(running: Running, place: Place): Promise<number> {
   let good = 0;
   let bad = MOST + STEP;
-  for (let streams = 10 * LEAST; bad - good > STEP; streams = halfway(good, bad)) {
+  for (let streams = FIRST; bad - good > STEP; streams = halfway(good, bad)) {
     const { delay } = await measureOnce(pacedStreams(streams), running, place);
     if (delay !== undefined && delay.p99 < LATE_US) good = streams;
     else bad = streams;

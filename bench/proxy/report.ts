@@ -9,9 +9,10 @@ export function report(results: Results): string {
   const tables = results.workloads.map(
     (workload) => `${workload.name}: ${workload.about}\n${tableOf(workload, results)}`,
   );
+  const readings = results.readings.length > 0 ? [readingsOf(results)] : [];
   const missing = Object.entries(results.missing).map(([name, why]) => `not compared: ${name}: ${why}`);
   const faults = results.faults.map((fault) => `FAILED: ${fault}`);
-  return ["", ...tables, summaryOf(results), ...missing, ...faults].join("\n\n");
+  return ["", ...tables, ...readings, summaryOf(results), ...missing, ...faults].join("\n\n");
 }
 
 function tableOf(workload: Workload, results: Results): string {
@@ -67,6 +68,16 @@ function timesOf(results: Results, { name, workload, of }: Asked): string[] {
   const plain = [at(name, "p50"), at(name, "p99")];
   const added = [at(name, "p50") - at("direct", "p50"), at(name, "p99") - at("direct", "p99")];
   return [...plain, ...(name === "direct" ? [NaN, NaN] : added)].map((ms) => (Number.isNaN(ms) ? "" : ms.toFixed(2)));
+}
+
+function readingsOf({ readings }: Results): string {
+  const rows = readings.map(({ workload, readUs, copyUs }) => [
+    workload,
+    readUs.toFixed(1),
+    copyUs.toFixed(1),
+    ratio(readUs, copyUs),
+  ]);
+  return `our look at a prompt, by itself\n${table(["PROMPT", "US", "US OF A COPY", "RATIO"], rows)}`;
 }
 
 function summaryOf({ variants, trials }: Results): string {

@@ -7,6 +7,7 @@ import { systemRandom } from "../../src/lib/random.ts";
 import { findKnee } from "./knee.ts";
 import { measure, measureOnce, type Figures } from "./measure.ts";
 import { compileNative, type Native } from "./native.ts";
+import { measureReading, type Reading } from "./reading.ts";
 import { residentMb } from "./processes.ts";
 import { OUTPUT, type Running, type Variant } from "./variant.ts";
 import { WARM_UPS, type Workload } from "./workloads.ts";
@@ -43,10 +44,13 @@ export interface Results {
   /** Those that could not be run, and why. */
   readonly missing: Readonly<Record<string, string>>;
   readonly trials: readonly Trial[];
+  /** What our look at each kind of prompt costs by itself. */
+  readonly readings: readonly Reading[];
   /** What went wrong where: a proxy that did not start, or an answer that was not what it had to be. */
   readonly faults: readonly string[];
 }
 
+const SMALL_BYTES = 1024;
 /** Windows of a quick run are that much shorter. */
 const QUICK = 0.3;
 
@@ -65,6 +69,7 @@ export async function runAll(settings: Settings): Promise<Results> {
     const workloads = settings.workloads.map((workload) => (settings.quick ? shorter(workload) : workload));
     const trials: Trial[] = [];
     const faults: string[] = [];
+    const readings = workloads.filter(({ prompt }) => prompt.bytes > SMALL_BYTES).map(measureReading);
     const turns = Array.from({ length: settings.repetitions }, (_, index) => index + 1);
     for (const { variant, repetition } of turns.flatMap((turn) => inTurn(able, turn))) {
       log(`${repetition}/${settings.repetitions}: ${variant.name}: ${variant.about}`);
@@ -73,7 +78,7 @@ export async function runAll(settings: Settings): Promise<Results> {
       else trials.push(trial);
     }
     const names = able.map(({ name }) => name).filter((name) => trials.some(({ variant }) => variant === name));
-    return { workloads, variants: names, missing, trials, faults };
+    return { workloads, variants: names, missing, trials, readings, faults };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -26,7 +26,7 @@ const PACED = { events: 250, gapUs: 20_000 };
 
 /** Before anything is measured, each in turn: what is compiled while it runs has to be. */
 export const WARM_UPS: readonly Workload[] = [
-  { name: "warm-json", about: "", connections: 64, prompt: SMALL, seconds: 1, warmupSeconds: 0.5 },
+  { name: "warm-json", about: "", connections: 64, prompt: SMALL, seconds: 3, warmupSeconds: 0.5 },
   {
     name: "warm-streams",
     about: "",
@@ -62,7 +62,7 @@ export const WORKLOADS: readonly Workload[] = [
     connections: 200,
     stream: PACED,
     prompt: SMALL,
-    seconds: 5,
+    seconds: 4,
     warmupSeconds: 1,
   },
   {
@@ -71,8 +71,8 @@ export const WORKLOADS: readonly Workload[] = [
     connections: 1000,
     stream: PACED,
     prompt: SMALL,
-    seconds: 5,
-    warmupSeconds: 1.5,
+    seconds: 4,
+    warmupSeconds: 1.3,
   },
   {
     name: "unthrottled",
@@ -80,7 +80,7 @@ export const WORKLOADS: readonly Workload[] = [
     connections: 64,
     stream: { events: 5_000, gapUs: 0 },
     prompt: SMALL,
-    seconds: 3,
+    seconds: 2,
     warmupSeconds: 0.5,
   },
   {
@@ -88,7 +88,7 @@ export const WORKLOADS: readonly Workload[] = [
     about: "100 KB in, 1 KB out, 32 connections, as fast as it goes",
     connections: 32,
     prompt: { bytes: 100 * 1024 },
-    seconds: 3,
+    seconds: 2,
     warmupSeconds: 0.5,
   },
   {
@@ -96,7 +96,7 @@ export const WORKLOADS: readonly Workload[] = [
     about: "the same with escapes, and the model after the messages",
     connections: 32,
     prompt: { bytes: 100 * 1024, modelLast: true },
-    seconds: 3,
+    seconds: 2,
     warmupSeconds: 0.5,
   },
   {
@@ -104,7 +104,7 @@ export const WORKLOADS: readonly Workload[] = [
     about: "4 MB in, 1 KB out, 4 connections, as fast as it goes",
     connections: 4,
     prompt: { bytes: 4 * 1024 * 1024 },
-    seconds: 3,
+    seconds: 2,
     warmupSeconds: 0.5,
   },
 ];
@@ -118,8 +118,8 @@ export function pacedStreams(count: number): Workload {
     connections: count,
     stream: PACED,
     prompt: SMALL,
-    seconds: 2.5,
-    warmupSeconds: 1.5,
+    seconds: 2,
+    warmupSeconds: 1.2,
   };
 }
 
@@ -141,8 +141,10 @@ export function requestOf({ stream, prompt }: Workload, port: number, headers: r
   return Buffer.concat([Buffer.from(lines.join("\r\n")), body]);
 }
 
-/** The backend looks for its orders at the beginning of a body; the load generator writes the number of events into the gap. */
-function bodyOf({ bytes, modelLast = false }: Prompt, stream: Workload["stream"]): Buffer {
+/**
+ * The JSON of a request. The backend looks for its orders at the beginning of a body; the load generator writes the number of events into the gap.
+ */
+export function bodyOf({ bytes, modelLast = false }: Prompt, stream: Workload["stream"]): Buffer {
   const orders =
     stream === undefined ? "" : `"stream":true,"max_tokens":${"1".padStart(7)},"user":"gap=${stream.gapUs}",`;
   const model = `"model":"${MODEL}"`;

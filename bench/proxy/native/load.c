@@ -14,6 +14,7 @@
 struct client {
   int fd;
   int is_busy;
+  int was_heard;       // since the window ended
   int wanted;          // events of this stream
   int64_t started_at;  // or was due
   size_t sent;
@@ -165,6 +166,7 @@ static void on_ready(struct client *client) {
     if (size == 0 || (size < 0 && errno != EAGAIN)) return lost(client);
     if (size < 0) break;
     if (!client->is_busy) return lost(client);
+    client->was_heard = 1;
     take_response(&client->response, bytes, (size_t)size);
     if (client->response.fault != NULL || client->response.reading == COMPLETE) return finish(client);
     if (size < READ_SIZE) break;
@@ -189,6 +191,16 @@ static void run_until(int64_t end, int64_t *arrivals) {
       arrive(*arrivals);
     int ready = wait_until(epoll_fd, events, options.rate > 0 && *arrivals < end ? *arrivals : end);
     for (int index = 0; index < ready; index++) on_ready(events[index].data.ptr);
+  }
+}
+
+/** What is under way need not come to its end after the window, but it has to move: who stands still has lost something. */
+static void await_signs_of_life(void) {
+  int64_t never = INT64_MAX, patience = now_ns() + 10 * SECOND;
+  for (int index = 0; index < options.connections; index++) clients[index].was_heard = !clients[index].is_busy;
+  for (int index = 0; index < options.connections; index++) {
+    while (!clients[index].was_heard && now_ns() < patience) run_until(now_ns() + SECOND / 100, &never);
+    if (!clients[index].was_heard) fail(&clients[index], "an answer that stands still");
   }
 }
 
@@ -275,5 +287,6 @@ int main(int count, char **arguments) {
   run_until(from.at + (int64_t)(options.seconds * SECOND), &arrivals);
   is_recording = 0;
   struct usage to = read_usage(&options.proxy, &options.mock);
+  await_signs_of_life();
   print_result(&from, &to);
 }
