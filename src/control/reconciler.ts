@@ -224,6 +224,7 @@ function withForeign(gpus: readonly Gpu[], findings: readonly Finding[]): readon
         : [],
     ),
   );
+  if (holders.size === 0) return gpus;
   return gpus.map((gpu) => {
     const foreign = gpu.foreign ?? holders.get(gpu.id);
     return foreign === undefined ? gpu : { ...gpu, foreign };

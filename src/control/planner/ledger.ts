@@ -141,14 +141,14 @@ export class Ledger {
   get offers(): ReadonlyMap<RuntimeName, RuntimeOffer> {
     this.#offers ??= new Map(
       [...this.#snapshot.runtimes].map(([name, { unavailable, placement }]) => {
-        const rows = this.#halls.get(name)?.rows ?? [];
+        const rows = () => this.#halls.get(name)?.rows ?? [];
         const offer: RuntimeOffer = {
           ...(unavailable === undefined ? {} : { unavailable }),
           knowsGpus: placement === "gateway",
           get gpus() {
-            return rows.flatMap(({ seats }) => seats.map((seat) => ({ ...seat.gpu, free: seat.isFree })));
+            return rows().flatMap(({ seats }) => seats.map((seat) => ({ ...seat.gpu, free: seat.isFree })));
           },
-          supply: (recipe) => supplyOf(recipe, rows),
+          supply: (recipe) => supplyOf(recipe, rows()),
         };
         return [name, offer];
       }),
