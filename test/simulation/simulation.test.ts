@@ -7,7 +7,7 @@ import { REGRESSIONS } from "./regressions.ts";
 import { simulate } from "./simulation.ts";
 
 const SEEDS = 1_000;
-const STEPS = 100;
+const STEPS = 300;
 const ROOT = new URL("../../", import.meta.url);
 
 describe("whatever happens", () => {

@@ -41,10 +41,9 @@ const CALM_MS = 900_000;
 const CALM_STEP_MS = 30_000;
 /** How often at least nobody may wait any more before it counts as rest. */
 const CALM_STEPS = 4;
-/** Of the weights of all deeds: nothing but time passes. */
-const PASSING = 60;
-/** Between two deeds. */
-const PAUSES_MS = [0, 0, 0, 1, 10, 50, 50, 300, 300, 1_000, 1_000, 10_000];
+/** Of the steps, so many are nothing but time that passes. */
+const PASSING = 5 / 6;
+const PAUSES_MS = [1, 10, 50, 100, 300, 300, 1_000, 3_000];
 
 /** They are never looked at, and making them takes longer than anything else at a start. */
 const METRICS = createMetrics();
@@ -86,11 +85,15 @@ class Simulation {
   }
 
   async run(): Promise<void> {
-    for (let step = 0; step < this.#steps; step++) {
-      this.#random.weighted(this.#deeds)();
-      await this.#pass(this.#random.one(PAUSES_MS));
-    }
+    for (let step = 0; step < this.#steps; step++) await this.#step();
     await this.#comeToRest();
+  }
+
+  /** A while passes, or something is done, and what it sets off at once is seen before anything else happens. */
+  async #step(): Promise<void> {
+    if (this.#random.next() < PASSING) return this.#pass(this.#random.one(PAUSES_MS));
+    this.#random.weighted(this.#deeds)();
+    await this.#pass(0);
   }
 
   #build(clock: FakeClock, errors: string[]): Rig {
@@ -115,7 +118,6 @@ class Simulation {
 
   #allDeeds(): readonly Deed[] {
     return [
-      [PASSING, () => {}],
       ...this.#clients.deeds(),
       ...this.#mishaps.deeds(),
       ...this.#gpuMishaps.deeds(),
