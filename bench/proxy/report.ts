@@ -1,125 +1,105 @@
 // The tables of a run: medians over the repetitions, beside nginx's.
 import { table } from "../../src/cli/table.ts";
+import { barsTable } from "./bars.ts";
 import type { Figures, Quantiles } from "./measure.ts";
-import type { Results, Trial } from "./run.ts";
+import { addedTo, ofFigures, ofTrials, overIdle, quantilesOf, ratioTo, type Place, type Times } from "./medians.ts";
+import type { Results } from "./run.ts";
 import type { Workload } from "./workloads.ts";
+
+/** What they all show, at the end of each line; the load side must have room for the figures to be the proxy's. */
+const USAGE_HEADS = ["PROXY CPU", "MOCK", "LOAD", "OTHERS", "MB OVER IDLE"];
 
 /** Lines without a newline at the end. */
 export function report(results: Results): string {
-  const tables = results.workloads.map(
-    (workload) => `${workload.name}: ${workload.about}\n${tableOf(workload, results)}`,
-  );
-  const readings = results.readings.length > 0 ? [readingsOf(results)] : [];
+  const tables = results.workloads.map((workload) => {
+    const lines = workload.stream === undefined ? answersTable(workload, results) : streamsTable(workload, results);
+    return `${workload.name}: ${workload.about}\n${lines}`;
+  });
+  const readings = results.readings.length > 0 ? [readingsTable(results)] : [];
+  const bars = barsTable(results);
   const missing = Object.entries(results.missing).map(([name, why]) => `not compared: ${name}: ${why}`);
   const faults = results.faults.map((fault) => `FAILED: ${fault}`);
-  return ["", ...tables, ...readings, summaryOf(results), ...missing, ...faults].join("\n\n");
+  const end = [...(bars === undefined ? [] : [bars]), ...missing, ...faults];
+  return ["", ...tables, ...readings, proxiesTable(results), ...end].join("\n\n");
 }
 
-function tableOf(workload: Workload, results: Results): string {
-  const isStream = workload.stream !== undefined;
-  const heads = isStream
-    ? [
-        "CHUNKS/S",
-        "CPU US/CHUNK",
-        "X NGINX",
-        "TTFT P50",
-        "P99",
-        "ADDED P50",
-        "P99",
-        "DELAY P50",
-        "P99",
-        "ADDED P50",
-        "P99",
-      ]
-    : ["REQUESTS/S", "CPU US/REQUEST", "X NGINX", "P50", "P99", "ADDED P50", "P99"];
-  const rows = results.variants.map((name) => {
-    const middle = (of: (figures: Figures) => number) => medianOf(results, name, workload, of);
-    const cpu = (figures: Figures) => (isStream ? figures.cpuUs.perChunk : figures.cpuUs.perRequest);
-    const times = (of: (figures: Figures) => Quantiles | undefined) => timesOf(results, { name, workload, of });
+function answersTable({ name: workload }: Workload, results: Results): string {
+  const heads = ["PROXY", "REQUESTS/S", "CPU US/REQUEST", "X NGINX", "MS P50/P99", "ADDED", ...USAGE_HEADS];
+  const rows = results.variants.map((variant) => {
+    const at = { variant, workload };
     return [
-      name,
-      count(middle(({ perSecond }) => (isStream ? perSecond.chunks : perSecond.requests))),
-      name === "direct" ? "" : middle(cpu).toFixed(1),
-      name === "direct" ? "" : ratio(middle(cpu), medianOf(results, "nginx", workload, cpu)),
-      ...(isStream
-        ? [...times((figures) => figures.firstEvent), ...times((figures) => figures.delay)]
-        : times((figures) => figures.latency)),
-      ...(["proxy", "mock", "load", "foreign"] as const).map((who) => percent(middle(({ share }) => share[who]))),
-      memory(
-        results,
-        name,
-        middle(({ residentMb }) => residentMb),
-      ),
+      variant,
+      count(ofFigures(results, at, ({ perSecond }) => perSecond.requests)),
+      ...costs(results, at, ({ cpuUs }) => cpuUs.perRequest),
+      ...times(results, at, ({ latency }) => latency),
+      ...usage(results, at),
     ];
   });
-  return table(["PROXY", ...heads, "PROXY CPU", "MOCK", "LOAD", "OTHERS", "MB OVER IDLE"], rows);
+  return table(heads, rows);
 }
 
-interface Asked {
-  readonly name: string;
-  readonly workload: Workload;
-  readonly of: (figures: Figures) => Quantiles | undefined;
+function streamsTable({ name: workload }: Workload, results: Results): string {
+  const timeHeads = ["TTFT MS P50/P99", "ADDED", "DELAY MS P50/P99", "ADDED"];
+  const heads = ["PROXY", "CHUNKS/S", "CPU US/CHUNK", "X NGINX", ...timeHeads, ...USAGE_HEADS];
+  const rows = results.variants.map((variant) => {
+    const at = { variant, workload };
+    return [
+      variant,
+      count(ofFigures(results, at, ({ perSecond }) => perSecond.chunks)),
+      ...costs(results, at, ({ cpuUs }) => cpuUs.perChunk),
+      ...times(results, at, ({ firstEvent }) => firstEvent),
+      ...times(results, at, ({ delay }) => delay),
+      ...usage(results, at),
+    ];
+  });
+  return table(heads, rows);
 }
 
-/** p50 and p99, and what they are over those of no proxy, in ms. */
-function timesOf(results: Results, { name, workload, of }: Asked): string[] {
-  const at = (who: string, quantile: keyof Quantiles) =>
-    medianOf(results, who, workload, (figures) => (of(figures)?.[quantile] ?? NaN) / 1000);
-  const plain = [at(name, "p50"), at(name, "p99")];
-  const added = [at(name, "p50") - at("direct", "p50"), at(name, "p99") - at("direct", "p99")];
-  return [...plain, ...(name === "direct" ? [NaN, NaN] : added)].map((ms) => (Number.isNaN(ms) ? "" : ms.toFixed(2)));
+/** Without a proxy there are none. */
+function costs(results: Results, at: Place, of: (figures: Figures) => number): string[] {
+  if (at.variant === "direct") return ["", ""];
+  return [number(ofFigures(results, at, of), 1), number(ratioTo("nginx", results, at, of), 2)];
 }
 
-function readingsOf({ readings }: Results): string {
+function times(results: Results, at: Place, of: Times): string[] {
+  return [pair(quantilesOf(results, at, of)), at.variant === "direct" ? "" : pair(addedTo(results, at, of))];
+}
+
+function usage(results: Results, at: Place): string[] {
+  const shares = (["proxy", "mock", "load", "foreign"] as const).map((who) =>
+    ofFigures(results, at, ({ share }) => share[who]),
+  );
+  const memory = at.variant === "direct" ? "" : number(overIdle(results, at), 0);
+  return [...shares.map((share) => `${Math.round(share * 100)} %`), memory];
+}
+
+function readingsTable({ readings }: Results): string {
   const rows = readings.map(({ workload, readUs, copyUs }) => [
     workload,
-    readUs.toFixed(1),
-    copyUs.toFixed(1),
-    ratio(readUs, copyUs),
+    number(readUs, 1),
+    number(copyUs, 1),
+    number(readUs / copyUs, 2),
   ]);
   return `our look at a prompt, by itself\n${table(["PROMPT", "US", "US OF A COPY", "RATIO"], rows)}`;
 }
 
-function summaryOf({ variants, trials }: Results): string {
-  const rows = variants.map((name) => {
-    const own = trials.filter(({ variant }) => variant === name);
-    const knee = median(own.map((trial) => trial.knee ?? NaN));
-    return [name, median(own.map(({ idleMb }) => idleMb)).toFixed(0), Number.isNaN(knee) ? "" : String(knee)];
+function proxiesTable(results: Results): string {
+  const rows = results.variants.map((variant) => {
+    const own = (of: Parameters<typeof ofTrials>[2]) => number(ofTrials(results, variant, of), 0);
+    const memory = variant === "direct" ? ["", ""] : [own(({ freshMb }) => freshMb), own(({ idleMb }) => idleMb)];
+    return [variant, ...memory, own(({ knee }) => knee)];
   });
-  return table(["PROXY", "IDLE MB", "STREAMS WITH P99 < 20 MS"], rows);
+  return table(["PROXY", "MB FRESH", "MB WARM", "STREAMS WITH P99 < 20 MS"], rows);
 }
 
-/** Not a number where there is no such trial. */
-function medianOf(results: Results, name: string, workload: Workload, of: (figures: Figures) => number): number {
-  const own = results.trials.filter(({ variant }) => variant === name);
-  return median(own.flatMap((trial) => figuresIn(trial, workload)).map(of));
+function pair({ p50, p99 }: Quantiles): string {
+  return Number.isNaN(p50) ? "" : `${p50.toFixed(2)} / ${p99.toFixed(2)}`;
 }
 
-function figuresIn(trial: Trial, { name }: Workload): Figures[] {
-  const figures = trial.figures[name];
-  return figures === undefined ? [] : [figures];
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const [upper = NaN, lower = NaN] = [sorted[middle], sorted[middle - 1]];
-  return sorted.length % 2 === 1 ? upper : (lower + upper) / 2;
-}
-
-function memory({ trials }: Results, name: string, residentMb: number): string {
-  const idle = median(trials.filter(({ variant }) => variant === name).map(({ idleMb }) => idleMb));
-  return name === "direct" ? "" : (residentMb - idle).toFixed(0);
-}
-
-function ratio(value: number, other: number): string {
-  return Number.isNaN(value / other) ? "" : (value / other).toFixed(2);
+function number(value: number, digits: number): string {
+  return Number.isNaN(value) ? "" : value.toFixed(digits);
 }
 
 function count(value: number): string {
   return Math.round(value).toLocaleString("en");
-}
-
-function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
 }

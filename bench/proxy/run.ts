@@ -30,6 +30,8 @@ export interface Settings {
 export interface Trial {
   readonly variant: string;
   readonly repetition: number;
+  /** Memory when it had just been started. */
+  readonly freshMb: number;
   /** When it had been warmed up. */
   readonly idleMb: number;
   /** By workload. */
@@ -97,13 +99,14 @@ async function tryOut(variant: Variant, trying: Trying): Promise<Trial | string>
   let running: Running | undefined;
   try {
     running = await variant.start(place);
+    const freshMb = residentMb(running.pids());
     for (const workload of WARM_UPS) await measureOnce(workload, running, place);
     const idleMb = residentMb(running.pids());
     const figures: Record<string, Figures> = {};
     for (const workload of workloads)
       figures[workload.name] = await (quick ? measureOnce : measure)(workload, running, place);
     const knee = trying.knee ? await findKnee(running, place) : undefined;
-    return { variant: variant.name, repetition, idleMb, figures, knee };
+    return { variant: variant.name, repetition, freshMb, idleMb, figures, knee };
   } catch (error) {
     const fault = `${variant.name}: ${messageOf(error)}; the end of its output:\n${await endOfOutput(folder)}`;
     trying.log(`${variant.name} failed: ${messageOf(error)}`);
