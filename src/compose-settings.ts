@@ -38,6 +38,7 @@ export function controlSettings(config: Config): ControlPlaneSettings {
       abortsUnwanted: scheduler.abortUnwanted,
       sleepMemoryBytes: scheduler.sleepMemory ?? totalmem() / 2,
     },
+    balance: scheduler.balance,
     scaling: { upMs: scheduler.scaleUp, downMs: scheduler.scaleDown },
     keepAliveMaxMs: scheduler.keepAliveMax,
     launch: {

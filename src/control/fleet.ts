@@ -61,6 +61,7 @@ export class Fleet {
     this.#slots = new Slots({
       clock: deps.clock,
       roster: this.#roster,
+      router: deps.router,
       demand: this.#demand,
       journal: deps.journal,
       keepAliveMaxMs: deps.settings.keepAliveMaxMs,

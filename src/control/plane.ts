@@ -1,7 +1,7 @@
 // The control plane, wired: fleet, planner loop, launcher, reaper and one reconciler per runtime. Tests and simulations
 // wire the same parts, with other drivers and another clock.
 import type { Catalog } from "../catalog/catalog.ts";
-import type { RuntimeName } from "../catalog/recipe.ts";
+import type { BalanceName, RuntimeName } from "../catalog/recipe.ts";
 import type { Clock } from "../lib/clock.ts";
 import { runAll } from "../lib/run-all.ts";
 import type { RuntimeDriver } from "../runtime/driver.ts";
@@ -9,6 +9,7 @@ import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Autoscaler, startAutoscaler } from "./autoscale.ts";
+import { Router } from "./balance/router.ts";
 import { Controller, type ControllerDeps } from "./controller.ts";
 import { Estimates, type EstimateStore } from "./launcher/estimates.ts";
 import { Fleet } from "./fleet.ts";
@@ -48,6 +49,8 @@ export interface ControlPlaneDeps {
 export interface ControlPlaneSettings extends FleetSettings, OperationSettings {
   /** Pause between two full lists of a runtime. */
   readonly reconcileEveryMs: number;
+  /** Which replica of a model a request goes to, where the recipe does not say. */
+  readonly balance: BalanceName;
   /** Windows over which it is judged whether a model needs more replicas, or fewer. */
   readonly scaling: { readonly upMs: number; readonly downMs: number };
   /** How long an engine may have work and do none; Infinity: for ever. */
@@ -79,8 +82,10 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     onProblem: (problem, error) => logger.warn({ err: error }, problem),
   });
   const autoscaler = new Autoscaler(clock, settings.scaling);
+  const router = new Router({ clock, balance: settings.balance });
   const fleet = createFleet(deps, {
     journal,
+    router,
     estimates,
     autoscaler,
     retryAfterMs: (model) => pool.retryAfterMs(model),
@@ -125,6 +130,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
 
 interface FleetTools {
   readonly journal: Journal;
+  readonly router: Router;
   readonly estimates: Estimates;
   readonly autoscaler: Autoscaler;
   retryAfterMs(model: string): number;

@@ -32,6 +32,7 @@ const SETTINGS: ControlPlaneSettings = {
     abortsUnwanted: true,
     sleepMemoryBytes: 2 ** 40,
   },
+  balance: "predicted-ttft",
   scaling: { upMs: 15_000, downMs: 300_000 },
   keepAliveMaxMs: Infinity,
   launch: {

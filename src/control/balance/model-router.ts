@@ -3,7 +3,7 @@ import { LRUCache } from "lru-cache";
 import type { BalanceName } from "../../catalog/recipe.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Replica } from "../replica.ts";
-import type { Prompt } from "../fleet/lease.ts";
+import type { Prompt, RequestTraits } from "../fleet/lease.ts";
 import { leastInFlight, predictedTtft, roundRobin, session, type Balancer } from "./balancer.ts";
 import { MOST_SLOTS, PrefixIndex } from "./prefix-index.ts";
 import { BLOCK_TOKENS, hashBlocks, MOST_BLOCKS, promptTokens, seedOf } from "./prompt-blocks.ts";
@@ -11,13 +11,7 @@ import { ModelRate } from "./rates.ts";
 import { Assignment, Seat } from "./seat.ts";
 
 /** What balancing has to know of a request. */
-export interface RoutedRequest {
-  readonly prompt?: Prompt;
-  /** Requests of one session are best served by one replica. */
-  readonly session?: string;
-  /** False: its answer begins when all of it is there. */
-  readonly stream?: boolean;
-}
+export type RoutedRequest = Pick<RequestTraits, "prompt" | "session" | "stream">;
 
 interface Policy {
   readonly balance: Balancer;

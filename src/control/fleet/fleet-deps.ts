@@ -1,6 +1,7 @@
 // What the fleet is given, and whom it tells.
 import type { RuntimeName } from "../../catalog/recipe.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Router } from "../balance/router.ts";
 import type { Journal } from "../journal.ts";
 import type { RecipeBook, ScaleTarget, SchedulingPolicy } from "../snapshot.ts";
 import type { Replica } from "../replica.ts";
@@ -11,6 +12,7 @@ export interface FleetDeps {
   readonly recipes: RecipeBook;
   readonly journal: Journal;
   readonly settings: FleetSettings;
+  readonly router: Router;
   /** How long a replica's load usually takes; undefined when that is not known. */
   usualLoadMs(replica: Replica): number | undefined;
   /** When it is worth asking again for a model that too many wait for. */

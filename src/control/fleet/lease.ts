@@ -1,5 +1,6 @@
 // The right to one request on one replica, as the data plane holds it.
 import { messageOf } from "../../errors.ts";
+import type { Assignment } from "../balance/seat.ts";
 import type { Replica } from "../replica.ts";
 
 /** The part of the fleet a lease goes back to. */
@@ -28,6 +29,8 @@ export interface RequestTraits {
   readonly prompt?: Prompt;
   /** Requests of one session are best served by one replica. */
   readonly session?: string;
+  /** False: nothing of its answer is seen before all of it is there. */
+  readonly stream?: boolean;
 }
 
 /** The bytes of a request that an engine computes with, in the order in which it puts them together. */
@@ -46,35 +49,36 @@ export class ReplicaLease {
   readonly address: URL;
   readonly coldStart: boolean;
   readonly #owner: LeaseOwner;
-  readonly #replica: Replica;
+  readonly #assignment: Assignment;
   #open = true;
 
-  constructor(owner: LeaseOwner, replica: Replica, address: URL, coldStart: boolean) {
+  constructor(owner: LeaseOwner, assignment: Assignment, address: URL, coldStart: boolean) {
     this.#owner = owner;
-    this.#replica = replica;
+    this.#assignment = assignment;
     this.address = address;
     this.coldStart = coldStart;
   }
 
   get replica(): string {
-    return this.#replica.name;
+    return this.#assignment.replica.name;
   }
 
   /** The answer has begun: its prompt has been read. Idempotent. */
   firstByte(): void {
-    // Nothing is counted by prompts yet.
+    if (this.#open) this.#assignment.begun();
   }
 
   /** Only a replica that cannot be reached loses its place; a broken answer may be the request's own doing. */
   report(outcome: LeaseOutcome): void {
     if (outcome.kind === "unreachable")
-      this.#owner.suspect(this.#replica, `not reachable: ${messageOf(outcome.error)}`);
+      this.#owner.suspect(this.#assignment.replica, `not reachable: ${messageOf(outcome.error)}`);
   }
 
   /** Idempotent: the slot is given back once. */
   release(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#owner.release(this.#replica);
+    this.#assignment.ended();
+    this.#owner.release(this.#assignment.replica);
   }
 }

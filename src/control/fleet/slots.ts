@@ -2,7 +2,8 @@
 // and on the hot path.
 import { AimError } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { pick } from "./balance.ts";
+import type { Router } from "../balance/router.ts";
+import type { Assignment } from "../balance/seat.ts";
 import type { Journal } from "../journal.ts";
 import type { DemandBook } from "./demand.ts";
 import { Heat } from "./heat.ts";
@@ -15,6 +16,7 @@ import { reasonOf, type Applicant } from "./waiters.ts";
 export interface SlotsDeps {
   readonly clock: Clock;
   readonly roster: Roster;
+  readonly router: Router;
   readonly demand: DemandBook;
   readonly journal: Pick<Journal, "turnedAway">;
   /** Longest idle time before unload that a request may ask for. */
@@ -49,10 +51,10 @@ export class Slots {
 
   /** A lease where a replica has room. The hot path: it makes no promise, and waits for nobody. */
   tryAcquire(model: string, request: RequestTraits): ReplicaLease | undefined {
-    const replica = pick(this.#deps.roster.ofModel(model));
-    if (replica === undefined) return undefined;
+    const assignment = this.#deps.router.assign(model, request);
+    if (assignment === undefined) return undefined;
     this.#heat.note(model);
-    return this.#lease(replica, request, "warm");
+    return this.#lease(assignment, request, "warm");
   }
 
   /** A lease as soon as there is one, be it at once. */
@@ -87,6 +89,7 @@ export class Slots {
 
   /** A replica came to another state: what that means for those who wait. */
   moved(replica: Replica, from: ReplicaState): void {
+    this.#deps.router.moved(replica, from);
     if (from === "ready") this.#ramps.end(replica);
     if (replica.state === "ready") {
       this.#ramps.begin(replica);
@@ -123,26 +126,27 @@ export class Slots {
 
   /** Gives those who wait for the model what room there is. */
   grant(model: string): void {
-    const { roster, demand } = this.#deps;
-    if (demand.waiters.count(model) === 0) return;
-    for (;;) {
-      const replica = pick(roster.ofModel(model));
-      if (replica === undefined) return;
-      const readyAt = replica.readyAt ?? 0;
-      const make = ({ since, request }: Applicant) => this.#lease(replica, request, readyAt > since ? "cold" : "warm");
+    const { router, demand } = this.#deps;
+    const make = ({ since, request }: Applicant) => {
+      const assignment = router.assign(model, request);
+      if (assignment === undefined) throw new Error(`a replica of ${model} has room, and none takes a request`);
+      return this.#lease(assignment, request, (assignment.replica.readyAt ?? 0) > since ? "cold" : "warm");
+    };
+    while (demand.waiters.count(model) > 0 && router.hasRoom(model)) {
       if (!demand.waiters.grant(model, make)) return;
       demand.patience.end(model, { waiting: demand.waiting(model) });
     }
   }
 
-  #lease(replica: Replica, request: RequestTraits, start: "cold" | "warm"): ReplicaLease {
+  #lease(assignment: Assignment, request: RequestTraits, start: "cold" | "warm"): ReplicaLease {
+    const { replica } = assignment;
     const address = replica.address;
     if (address === undefined) throw new Error(`replica ${replica.name} is ready but has no address`);
     if (request.keepAliveMs !== undefined && !replica.pinned)
       replica.keepAliveMs = Math.min(request.keepAliveMs, this.#deps.keepAliveMaxMs);
     replica.inFlight += 1;
     replica.lastGrant = ++this.#grants;
-    return new ReplicaLease(this, replica, address, start === "cold");
+    return new ReplicaLease(this, assignment, address, start === "cold");
   }
 
   /** They do not wait for what others will not have started either. */
