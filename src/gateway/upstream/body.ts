@@ -1,5 +1,5 @@
 // Follows the body of an answer to its last byte, and hands on what it is made of.
-import { BadAnswer, type Framing } from "./head.ts";
+import { addHeader, BadAnswer, type Framing } from "./head.ts";
 
 /** Who is given the body. */
 export interface BodySink {
@@ -17,8 +17,11 @@ export interface BodyReader {
   readonly endsWithConnection: boolean;
   /** Reads on from `start`; returns how far it got, which is less than the length only where the body ends before. */
   read(bytes: Buffer, start: number, sink: BodySink): number;
+  /** Hands on nothing more, be it called from within `read`. */
+  stop(): void;
 }
 
+/** Of a body that is framed like this. */
 export function readerOf(framing: Framing): BodyReader {
   if (framing.kind === "chunked") return new ChunkedBody();
   return new PlainBody(framing.kind === "length" ? framing.bytes : Infinity);
@@ -40,152 +43,130 @@ class PlainBody implements BodyReader {
 
   read(bytes: Buffer, start: number, sink: BodySink): number {
     const end = Math.min(bytes.length, start + this.#left);
-    if (end > start) sink.onContent(bytes.subarray(start, end));
     this.#left -= end - start;
+    if (end > start) sink.onContent(bytes.subarray(start, end));
     return end;
+  }
+
+  stop(): void {
+    this.#left = 0;
   }
 }
 
 const CR = 0x0d;
 const LF = 0x0a;
-const SEMICOLON = 0x3b;
 /** 13 hexadecimal digits are 2^52: sizes stay exact. */
 const MAX_SIZE_DIGITS = 13;
-/** Of the extensions of one chunk, and of all trailers. */
-const MAX_ASIDE_BYTES = 8 * 1024;
+/** A size, and extensions that are read over; RFC 9112 7.1, but without blanks and backslashes in them. */
+const SIZE_LINE =
+  /^([\da-f]{1,13})(?:;[!#$%&'*+\-.^_`|~\w]+(?:=(?:[!#$%&'*+\-.^_`|~\w]+|"[\t !#-[\]-~\x80-\xff]*"))?)*$/i;
+/** Of the size line of one chunk, and of all trailers. */
+const MAX_LINE_BYTES = 8 * 1024;
 
 /**
  * RFC 9112 7.1. Mostly a read holds whole chunks, one for each event, and those go on as they are; the pieces of a chunk that
  * lies across reads are handed on as content, so that nobody behind us ever stands in the middle of a chunk.
+ *
+ *   size       a line with the size of a chunk, 0 for the end
+ *   data       so many bytes
+ *   data_end   an empty line
+ *   trailer    lines that nobody waits for, up to an empty one
+ *   done
  */
 class ChunkedBody implements BodyReader {
   readonly endsWithConnection = false;
-  #state:
-    | "size"
-    | "extension"
-    | "size_end"
-    | "data"
-    | "data_cr"
-    | "data_lf"
-    | "trailer"
-    | "trailer_line"
-    | "end_lf"
-    | "done" = "size";
-  #size = 0;
-  #digits = 0;
-  #asideBytes = 0;
+  #state: "size" | "data" | "data_end" | "trailer" | "done" = "size";
+  /** Bytes of data that the chunk still has. */
+  #left = 0;
+  /** What came of a line whose end has not come. */
+  #line = "";
+  #trailerBytes = 0;
 
   get isComplete(): boolean {
     return this.#state === "done";
   }
 
+  // Where the state changes and the sink is called, the state comes first: the sink may `stop`.
   read(bytes: Buffer, start: number, sink: BodySink): number {
     let at = start;
     while (at < bytes.length && this.#state !== "done") {
-      if (this.#state === "size" && this.#digits === 0 && sink.takesFrames) {
-        const end = this.#passFrames(bytes, at, sink);
-        if (end > at) {
-          at = end;
-          continue;
-        }
-      }
+      const begin = at;
       if (this.#state === "data") at = this.#passContent(bytes, at, sink);
-      else this.#step(bytes[at++] ?? 0);
+      else if (this.#state === "size" && this.#line === "" && sink.takesFrames) at = passFrames(bytes, at, sink);
+      if (at === begin) at = this.#takeLine(bytes, at);
     }
     return at;
   }
 
-  /** Hands on the whole chunks that lie at `start`; returns where they end. */
-  #passFrames(bytes: Buffer, start: number, sink: BodySink): number {
-    let content = 0;
-    let end = start;
-    for (;;) {
-      const size = sizeAt(bytes, end);
-      if (size <= 0) break;
-      const dataEnd = sizeLineEnd + size;
-      if (dataEnd + 2 > bytes.length || bytes[dataEnd] !== CR || bytes[dataEnd + 1] !== LF) break;
-      end = dataEnd + 2;
-      content += size;
-    }
-    if (end > start) sink.onFrames(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), content);
-    return end;
+  stop(): void {
+    this.#state = "done";
   }
 
   #passContent(bytes: Buffer, start: number, sink: BodySink): number {
-    const end = Math.min(bytes.length, start + this.#size);
+    const end = Math.min(bytes.length, start + this.#left);
+    this.#left -= end - start;
+    if (this.#left === 0) this.#state = "data_end";
     sink.onContent(bytes.subarray(start, end));
-    this.#size -= end - start;
-    if (this.#size === 0) this.#state = "data_cr";
     return end;
   }
 
-  /** One byte of what is not data. */
-  #step(byte: number): void {
-    switch (this.#state) {
-      case "size":
-        return this.#sizeByte(byte);
-      case "extension":
-        this.#aside();
-        if (byte === CR) this.#state = "size_end";
-        else if (byte === LF) throw new BadAnswer("a chunk's size ends with a bare line feed");
-        return;
-      case "size_end":
-        this.#expect(byte, LF);
-        this.#asideBytes = 0;
-        this.#digits = 0;
-        this.#state = this.#size === 0 ? "trailer" : "data";
-        return;
-      case "data_cr":
-        this.#expect(byte, CR);
-        this.#state = "data_lf";
-        return;
-      case "data_lf":
-        this.#expect(byte, LF);
-        this.#state = "size";
-        return;
-      case "trailer":
-      case "trailer_line":
-        return this.#trailerByte(byte);
-      case "end_lf":
-        this.#expect(byte, LF);
-        this.#state = "done";
-        return;
-      // Not bytes of the framing.
-      case "data":
-      case "done":
-        return;
+  #takeLine(bytes: Buffer, start: number): number {
+    const feed = bytes.indexOf(LF, start);
+    const end = feed < 0 ? bytes.length : feed + 1;
+    if (this.#line.length + end - start + this.#trailerBytes > MAX_LINE_BYTES)
+      throw new BadAnswer("a chunk's size or the trailers do not end");
+    this.#line += bytes.toString("latin1", start, end);
+    if (feed < 0) return end;
+    if (!this.#line.endsWith("\r\n")) throw new BadAnswer("a line among the chunks ends with a bare line feed");
+    const line = this.#line.slice(0, -2);
+    this.#line = "";
+    this.#onLine(line);
+    return end;
+  }
+
+  #onLine(line: string): void {
+    if (this.#state === "size") {
+      this.#left = sizeIn(line);
+      this.#state = this.#left === 0 ? "trailer" : "data";
+    } else if (this.#state === "data_end") {
+      if (line !== "") throw new BadAnswer("a chunk does not end where it says");
+      this.#state = "size";
+    } else if (line === "") {
+      this.#state = "done";
+    } else {
+      checkTrailer(line);
+      this.#trailerBytes += line.length + 2;
     }
   }
+}
 
-  #sizeByte(byte: number): void {
-    const digit = hexDigit(byte);
-    if (digit >= 0) {
-      if (++this.#digits > MAX_SIZE_DIGITS) throw new BadAnswer("a chunk's size has too many digits");
-      this.#size = this.#size * 16 + digit;
-      return;
-    }
-    if (this.#digits === 0) throw new BadAnswer("a chunk has no size");
-    if (byte === CR) this.#state = "size_end";
-    else if (byte === SEMICOLON) this.#state = "extension";
-    else throw new BadAnswer("a chunk's size is not hexadecimal");
-  }
+function sizeIn(line: string): number {
+  const digits = SIZE_LINE.exec(line)?.[1];
+  if (digits === undefined) throw new BadAnswer("a chunk has no proper size");
+  return parseInt(digits, 16);
+}
 
-  /** Trailers are read over: nobody behind us waits for them. */
-  #trailerByte(byte: number): void {
-    if (this.#state === "trailer" && byte === CR) this.#state = "end_lf";
-    else {
-      this.#aside();
-      this.#state = byte === LF ? "trailer" : "trailer_line";
-    }
-  }
+function checkTrailer(line: string): void {
+  const headers: string[] = [];
+  addHeader(headers, line);
+  if (headers[0] === "content-length" || headers[0] === "transfer-encoding")
+    throw new BadAnswer("a trailer says how the answer is framed");
+}
 
-  #aside(): void {
-    if (++this.#asideBytes > MAX_ASIDE_BYTES) throw new BadAnswer("a chunk's extensions or the trailers do not end");
+/** Hands on the whole chunks that lie at `start`; returns where they end. */
+function passFrames(bytes: Buffer, start: number, sink: BodySink): number {
+  let content = 0;
+  let end = start;
+  for (;;) {
+    const size = sizeAt(bytes, end);
+    if (size <= 0) break;
+    const dataEnd = sizeLineEnd + size;
+    if (dataEnd + 2 > bytes.length || bytes[dataEnd] !== CR || bytes[dataEnd + 1] !== LF) break;
+    end = dataEnd + 2;
+    content += size;
   }
-
-  #expect(byte: number, expected: number): void {
-    if (byte !== expected) throw new BadAnswer("a chunk does not end where it says");
-  }
+  if (end > start) sink.onFrames(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), content);
+  return end;
 }
 
 /** Where the size line that `sizeAt` read last ends: a second result that costs no object in the hottest loop there is. */

@@ -3,9 +3,9 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "../../lib/clock.ts";
 import { type BodyReader, type BodySink, readerOf } from "./body.ts";
-import { type AnswerHead, BadAnswer, MAX_HEAD_BYTES, parseHead } from "./head.ts";
+import { type AnswerHead, BadAnswer, checkBeginning, MAX_HEAD_BYTES, parseHead } from "./head.ts";
 
-/** Who gets the answer to one request. None of it is called after `onEnd`, `onFailure` or an abort. */
+/** Who gets the answer to one request. After `onEnd`, `onFailure` or an abort nothing is called but the `afterRead` of that read. */
 export interface AnswerSink extends BodySink {
   /** There is a connection, and the request goes out. */
   onSent(): void;
@@ -41,11 +41,15 @@ export interface ConnectionOptions {
 /** Fits the usual event or small answer; a read that fills it is followed by larger ones. */
 const SMALL_BYTES = 4 * 1024;
 const LARGE_BYTES = 64 * 1024;
+/** Less than this behind bytes in use is not worth a read. */
+const MIN_BYTES = 1024;
 
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #socket: Socket;
+  /** What it reads into: the whole of `#memory`, or what lies behind bytes that are in use. */
   #buffer = Buffer.allocUnsafeSlow(SMALL_BYTES);
+  #memory = this.#buffer;
   #connected = false;
   #answers = 0;
   #error: Error | undefined;
@@ -53,6 +57,7 @@ export class Connection {
   #sink: AnswerSink | undefined;
   #answerBegun = false;
   #partialHead: Buffer | undefined;
+  #interimBytes = 0;
   #head: AnswerHead | undefined;
   #body: BodyReader | undefined;
 
@@ -90,6 +95,7 @@ export class Connection {
   abort(sink: AnswerSink): void {
     if (this.#sink !== sink) return;
     this.#sink = undefined;
+    this.#body?.stop();
     this.#socket.destroy();
   }
 
@@ -98,20 +104,17 @@ export class Connection {
     if (this.#sink === sink) this.#socket.resume();
   }
 
-  close(): void {
-    this.#socket.destroy();
-  }
-
   #watch({ clock, connectTimeoutMs, idleMs, onClose }: ConnectionOptions): void {
     const socket = this.#socket;
     const limit = clock.setTimer(connectTimeoutMs, () => socket.destroy(new Error("the connection took too long")));
     socket.once("connect", () => {
       limit.cancel();
       this.#connected = true;
-      // Runs on while a request is under way, and means nothing then: cheaper than starting it with each idle time.
-      socket.setTimeout(idleMs, () => this.#sink === undefined && socket.destroy());
+      socket.setTimeout(idleMs);
       this.#sink?.onSent();
     });
+    // It runs on while a request is under way, and means nothing then: cheaper than starting it with each idle time.
+    socket.on("timeout", () => this.#sink === undefined && socket.destroy());
     socket.on("error", (error) => (this.#error = error));
     socket.on("end", () => this.#onEnd());
     socket.once("close", () => {
@@ -133,12 +136,15 @@ export class Connection {
     try {
       this.#take(count === bytes.length ? bytes : bytes.subarray(0, count), sink);
     } catch (error) {
-      this.#fail(error instanceof Error ? error : new Error("not an error", { cause: error }));
       this.#socket.destroy();
+      // Not to be swallowed: the sink has no call left that could tell it.
+      if (this.#sink !== sink) throw error;
+      this.#fail(error instanceof Error ? error : new Error("not an error", { cause: error }));
     }
     const taken = sink.afterRead();
     this.#nextBuffer(taken, count);
-    return taken !== "full" || this.#sink === undefined;
+    // A connection that waits for its next request must not be found paused by it.
+    return taken !== "full" || this.#sink !== sink;
   }
 
   #take(bytes: Buffer, sink: AnswerSink): void {
@@ -159,8 +165,10 @@ export class Connection {
     let rest = this.#partialHead === undefined ? bytes : Buffer.concat([this.#partialHead, bytes]);
     for (;;) {
       const end = rest.indexOf("\r\n\r\n", 0, "latin1");
-      if ((end === -1 ? rest.length : end) > MAX_HEAD_BYTES) throw new BadAnswer("the head is too large");
+      if (this.#interimBytes + (end === -1 ? rest.length : end) > MAX_HEAD_BYTES)
+        throw new BadAnswer("the head is too large");
       if (end === -1) {
+        checkBeginning(rest);
         // A copy: the memory it came in is read into again.
         this.#partialHead = Buffer.from(rest);
         return undefined;
@@ -168,7 +176,10 @@ export class Connection {
       const head = parseHead(rest.toString("latin1", 0, end));
       rest = rest.subarray(end + 4);
       if (head.status === 101) throw new BadAnswer("it switches to a protocol nobody asked for");
-      if (head.status < 200) continue;
+      if (head.status < 200) {
+        this.#interimBytes += end + 4;
+        continue;
+      }
       this.#partialHead = undefined;
       this.#head = head;
       this.#body = readerOf(head.framing);
@@ -180,6 +191,8 @@ export class Connection {
   #onEnd(): void {
     if (this.#body?.endsWithConnection === true) this.#complete({ exact: false });
     else this.#fail(new Error("the backend closed the connection"));
+    // At once: what of a request is not out yet has nobody left who wants it.
+    this.#socket.destroy();
   }
 
   /** The answer is whole; `exact` unless bytes follow it. */
@@ -214,14 +227,21 @@ export class Connection {
   #forget(): void {
     this.#sink = undefined;
     this.#partialHead = undefined;
+    this.#interimBytes = 0;
     this.#head = undefined;
     this.#body = undefined;
   }
 
-  /** Where to read next: elsewhere while the last bytes are in use, into more memory where it all was filled. */
+  /** Where to read next: behind bytes that are in use, into more memory where it all was filled, else where it was. */
   #nextBuffer(taken: "free" | "kept" | "full", count: number): void {
-    const isIdle = this.#sink === undefined;
-    const size = isIdle ? SMALL_BYTES : count === this.#buffer.length ? LARGE_BYTES : this.#buffer.length;
-    if (taken !== "free" || size !== this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(size);
+    const isFilled = count === this.#buffer.length;
+    const size = this.#sink === undefined ? SMALL_BYTES : isFilled ? LARGE_BYTES : this.#memory.length;
+    const isFree = taken === "free";
+    if (!isFree && size === this.#memory.length && this.#buffer.length - count >= MIN_BYTES)
+      this.#buffer = this.#buffer.subarray(count);
+    else {
+      if (!isFree || size !== this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(size);
+      this.#buffer = this.#memory;
+    }
   }
 }

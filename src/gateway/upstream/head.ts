@@ -1,6 +1,6 @@
 // The head of a backend's answer: strict, since whatever two parsers read differently lets one answer pose as two.
 
-/** Beyond it an answer is refused; what engines send is below 1 KB. */
+/** Of a head and the interim heads before it: beyond it an answer is refused. What engines send is below 1 KB. */
 export const MAX_HEAD_BYTES = 32 * 1024;
 
 export interface AnswerHead {
@@ -24,6 +24,10 @@ export class BadAnswer extends Error {
   override readonly name = "BadAnswer";
 }
 
+const NO_HTTP = "it does not begin like HTTP/1.x";
+const VERSION = "HTTP/1.";
+const CR = 0x0d;
+const LF = 0x0a;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
@@ -33,14 +37,20 @@ const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 export function parseHead(text: string): AnswerHead {
   const lines = text.split("\r\n");
   const start = STATUS_LINE.exec(lines[0] ?? "");
-  if (start === null) throw new BadAnswer("the status line is not HTTP/1.x");
+  if (start === null) throw new BadAnswer(NO_HTTP);
   const headers: string[] = [];
   for (let at = 1; at < lines.length; at++) addHeader(headers, lines[at] ?? "");
   const isOld = start[1] === "0";
   const status = Number(start[2]);
   const framing = framingOf(headers, { status, isOld });
-  const keepsAlive = !isOld && framing.kind !== "close" && !/\bclose\b/i.test(valueOf(headers, "connection") ?? "");
-  return { status, headers, framing, keepsAlive };
+  return { status, headers, framing, keepsAlive: !isOld && framing.kind !== "close" && !saysClose(headers) };
+}
+
+/** Throws `BadAnswer` where the beginning of a head shows already that it is none, be it that its end never comes. */
+export function checkBeginning(bytes: Buffer): void {
+  const begins = bytes.toString("latin1", 0, VERSION.length);
+  const lineEnd = bytes.indexOf(LF);
+  if (!VERSION.startsWith(begins) || (lineEnd >= 0 && bytes[lineEnd - 1] !== CR)) throw new BadAnswer(NO_HTTP);
 }
 
 /** The first value of a header by its name in lower case. */
@@ -49,13 +59,33 @@ export function valueOf(headers: readonly string[], name: string): string | unde
   return undefined;
 }
 
-function addHeader(headers: string[], line: string): void {
+/** Adds what a line says to names and values in turn. Throws `BadAnswer` where it is no header. */
+export function addHeader(headers: string[], line: string): void {
   const colon = line.indexOf(":");
   const name = line.slice(0, colon);
   // A line that begins with a space would continue the one before, which nobody does any more but those who attack.
   if (colon < 1 || !TOKEN.test(name)) throw new BadAnswer("a header has no proper name");
   if (CONTROL.test(line)) throw new BadAnswer("a header holds a control character");
-  headers.push(name.toLowerCase(), line.slice(colon + 1).trim());
+  headers.push(name.toLowerCase(), trimmed(line, colon + 1));
+}
+
+/** What stands from `start` on without spaces and tabs around it. (`trim` takes off more, so that other characters would get lost.) */
+function trimmed(line: string, start: number): string {
+  let from = start;
+  let to = line.length;
+  while (from < to && isBlank(line.charCodeAt(from))) from++;
+  while (to > from && isBlank(line.charCodeAt(to - 1))) to--;
+  return line.slice(from, to);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+function saysClose(headers: readonly string[]): boolean {
+  for (let at = 0; at < headers.length; at += 2)
+    if (headers[at] === "connection" && /\bclose\b/i.test(headers[at + 1] ?? "")) return true;
+  return false;
 }
 
 /** RFC 9112 6.3, refusing whatever could be read in two ways. */
@@ -63,32 +93,31 @@ function framingOf(
   headers: readonly string[],
   { status, isOld }: { readonly status: number; readonly isOld: boolean },
 ): Framing {
-  let length: string | undefined;
-  let coding: string | undefined;
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at];
-    if (name === "content-length") {
-      if (length !== undefined) throw new BadAnswer("there is more than one content-length");
-      length = headers[at + 1];
-    } else if (name === "transfer-encoding") {
-      if (coding !== undefined) throw new BadAnswer("there is more than one transfer-encoding");
-      coding = headers[at + 1];
-    }
-  }
-  if (coding !== undefined) return chunkedBy(coding, { isOld, length });
+  const length = onlyValueOf(headers, "content-length");
+  const coding = onlyValueOf(headers, "transfer-encoding");
   if (length !== undefined && !/^\d{1,15}$/.test(length)) throw new BadAnswer("the content-length is no length");
-  if (status < 200 || status === 204 || status === 304) return NOTHING;
-  return length === undefined ? UNTIL_CLOSE : { kind: "length", bytes: Number(length) };
-}
-
-function chunkedBy(
-  coding: string,
-  { isOld, length }: { readonly isOld: boolean; readonly length: string | undefined },
-): Framing {
+  if (status < 200 || status === 204 || status === 304) {
+    // Whoever does not know that such an answer has no body would wait for one.
+    const isOdd = coding !== undefined || (status !== 304 && Number(length ?? 0) > 0);
+    if (isOdd) throw new BadAnswer("an answer that has no body says how long it is");
+    return NOTHING;
+  }
+  if (coding === undefined) return length === undefined ? UNTIL_CLOSE : { kind: "length", bytes: Number(length) };
   if (isOld) throw new BadAnswer("HTTP/1.0 knows no transfer-encoding");
   if (length !== undefined) throw new BadAnswer("there are both a content-length and a transfer-encoding");
   if (coding.toLowerCase() !== "chunked") throw new BadAnswer("the transfer-encoding is not chunked");
   return CHUNKED;
+}
+
+/** The value of a header that must not be there twice, be it with the same value. */
+function onlyValueOf(headers: readonly string[], name: string): string | undefined {
+  let value: string | undefined;
+  for (let at = 0; at < headers.length; at += 2) {
+    if (headers[at] !== name) continue;
+    if (value !== undefined) throw new BadAnswer(`there is more than one ${name}`);
+    value = headers[at + 1];
+  }
+  return value;
 }
 
 const NOTHING: Framing = { kind: "length", bytes: 0 };

@@ -71,10 +71,9 @@ class Backend {
   }
 
   #take(fresh: boolean): Connection {
-    const idle = fresh ? undefined : this.#idle.findLast((connection) => connection.isUsable);
-    if (idle === undefined) return this.#open();
-    this.#idle.length = this.#idle.indexOf(idle);
-    return idle;
+    if (fresh) return this.#open();
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) if (idle.isUsable) return idle;
+    return this.#open();
   }
 
   #open(): Connection {
