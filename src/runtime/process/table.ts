@@ -3,7 +3,6 @@ import { codeOf } from "../../errors.ts";
 import { readFileSync } from "node:fs";
 import { access, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { setImmediate as nextTurn } from "node:timers/promises";
 
 export interface ProcessStat {
   readonly pid: number;
@@ -92,7 +91,7 @@ export class ProcessTable {
       // The kernel has them at hand, so that a read takes microseconds; through the thread pool it takes twelve times as long.
       stats.push(...pids.slice(from, from + BATCH).map((pid) => this.statNow(pid)));
       // Servers have thousands of processes, and requests must not wait for all of them.
-      await nextTurn();
+      await new Promise((resolve) => setImmediate(resolve));
     }
     return stats.filter((stat) => stat !== undefined).filter((stat) => stat.group !== 0);
   }
