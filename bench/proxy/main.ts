@@ -29,7 +29,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => pr
 await waitForOthers(console.log);
 const results = await runAll(settings());
 console.log(report(results));
-if (results.faults.length > 0) process.exitCode = 1;
+if (results.trials.some(({ faults }) => faults.length > 0)) process.exitCode = 1;
 if (values.json !== undefined) await writeFile(values.json, JSON.stringify(results, undefined, 2));
 
 function settings(): Settings {

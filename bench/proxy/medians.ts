@@ -1,6 +1,7 @@
 // The middle of what the repetitions of a run have shown. Not a number where nothing was.
 import type { Figures, Quantiles } from "./measure.ts";
-import type { Results, Trial } from "./run.ts";
+import type { Results } from "./run.ts";
+import type { Trial } from "./trial.ts";
 
 /** Of one proxy. */
 export function ofTrials({ trials }: Results, variant: string, of: (trial: Trial) => number | undefined): number {

@@ -18,7 +18,7 @@ export function report(results: Results): string {
   const readings = results.readings.length > 0 ? [readingsTable(results)] : [];
   const bars = barsTable(results);
   const missing = Object.entries(results.missing).map(([name, why]) => `not compared: ${name}: ${why}`);
-  const faults = results.faults.map((fault) => `FAILED: ${fault}`);
+  const faults = results.trials.flatMap((trial) => trial.faults.map((fault) => `FAILED: ${fault}`));
   const end = [...(bars === undefined ? [] : [bars]), ...missing, ...faults];
   return ["", ...tables, ...readings, proxiesTable(results), ...end].join("\n\n");
 }

@@ -1,5 +1,4 @@
 // What is compared: a proxy that can be started in front of a mock backend.
-import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import type { Native } from "./native.ts";
 import { awaitListening, endGroup, freePort, groupOf, startPinned, waitFor, pidsOfProgram } from "./processes.ts";
@@ -7,7 +6,7 @@ import { awaitListening, endGroup, freePort, groupOf, startPinned, waitFor, pids
 export interface Variant {
   readonly name: string;
   readonly about: string;
-  /** Why it cannot be run here; undefined when it can. */
+  /** Why it cannot be run here; undefined when it can. What can be fetched is fetched now. */
   whyMissing(): string | undefined;
   start(place: Place): Promise<Running>;
 }
@@ -90,7 +89,6 @@ export async function findMock({ native }: Place): Promise<readonly number[]> {
 }
 
 /** Ends mock backends that whoever started them has left behind. */
-export async function endMocks({ native }: Place, child: ChildProcess): Promise<void> {
-  await endGroup(child);
-  for (const pid of pidsOfProgram(native.mock)) process.kill(pid, "SIGKILL");
+export function endMocks({ mock }: Native): void {
+  for (const pid of pidsOfProgram(mock)) process.kill(pid, "SIGKILL");
 }

@@ -28,7 +28,7 @@ static struct {
   struct processes proxy, mock;
 } options = {.connections = 64, .warmup = 0.5, .seconds = 2};
 
-static int epoll_fd, is_recording;
+static int epoll_fd, is_recording, is_ending;
 static char *request;
 static size_t request_size;
 static char *wanted_field;  // where the request says how many events
@@ -120,7 +120,8 @@ static void begin(struct client *client, int64_t due, int wanted) {
 }
 
 static void next(struct client *client) {
-  if (options.rate == 0) begin(client, now_ns(), options.events);
+  if (is_ending) client->is_busy = 0;
+  else if (options.rate == 0) begin(client, now_ns(), options.events);
   else if (first_waiting < waiting_end) begin(client, waiting[first_waiting++], 0);
   else {
     client->is_busy = 0;
@@ -194,9 +195,10 @@ static void run_until(int64_t end, int64_t *arrivals) {
   }
 }
 
-/** What is under way need not come to its end after the window, but it has to move: who stands still has lost something. */
+/** What is under way after the window need not come to its end, but it has to move: what stands still is lost. Nothing new is asked. */
 static void await_signs_of_life(void) {
-  int64_t never = INT64_MAX, patience = now_ns() + 10 * SECOND;
+  int64_t never = INT64_MAX, patience = now_ns() + 30 * SECOND;
+  is_ending = 1;
   for (int index = 0; index < options.connections; index++) clients[index].was_heard = !clients[index].is_busy;
   for (int index = 0; index < options.connections; index++) {
     while (!clients[index].was_heard && now_ns() < patience) run_until(now_ns() + SECOND / 100, &never);

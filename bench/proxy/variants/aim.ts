@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { configSchema } from "../../../src/config-schema.ts";
 import { sleep, systemClock as clock } from "../../../src/lib/clock.ts";
-import { awaitListening, freePort, groupOf, prefer, startPinned } from "../processes.ts";
+import { awaitListening, endGroup, freePort, groupOf, prefer, startPinned } from "../processes.ts";
 import { endMocks, findMock, KEY, MODEL, OUTPUT, type Place, type Running, type Variant } from "../variant.ts";
 
 const HERE = join(import.meta.dirname, "../../..");
@@ -52,7 +52,10 @@ async function startGateway(place: Place, how: How): Promise<Running> {
   const node = [process.execPath, ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`])];
   const argv = [...node, join(how.checkout ?? HERE, "src/main.ts"), "serve", "--config", join(folder, "config.yaml")];
   const child = startPinned({ argv, cpus: how.cpus, nice, log: join(folder, OUTPUT) });
-  const stop = () => endMocks(place, child);
+  const stop = async () => {
+    await endGroup(child);
+    endMocks(place.native);
+  };
   try {
     await awaitListening(port, child);
     await awaitAnswer(port);
