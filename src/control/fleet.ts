@@ -230,7 +230,7 @@ export class Fleet {
     replica.unresponsiveSince = responsive ? undefined : this.#deps.clock.now();
     replica.reason = why ?? "ready";
     this.#deps.journal.responsiveness(replica, why);
-    if (responsive) this.#slots.grant(replica.model);
+    this.#slots.servingChanged(replica);
     this.#hooks.onChange();
   }
 

@@ -1,9 +1,11 @@
 // Everything that is decided and everything that happens to a replica, told in one place: as a log line, an event and a metric.
 import type { AimError } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
+import { formatDuration } from "../lib/units.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Ejection } from "./fleet/ejections.ts";
 import type { ReplicaFailure } from "./fleet/failures.ts";
 import type { GpuChange } from "./fleet/gpus.ts";
 import { decisionEvent, holdEvent, typeOf, whyOf } from "./journal/decision-words.ts";
@@ -73,6 +75,21 @@ export class Journal {
       why === undefined ? "replica:responsive" : "replica:unresponsive",
       `${name}: ${why ?? "answers again"}`,
     );
+  }
+
+  /** Its requests fail: others get them for a while. */
+  ejected(replica: Replica, { why, failures, forMs }: Ejection): void {
+    const { name, model } = replica;
+    this.#logger.warn({ replica: name, model, why, failures, forMs }, "replica is left out of the choice");
+    this.#metrics.ejections.inc({ model });
+    this.#publish(replica, "replica:ejected", `${name} is left out for ${formatDuration(forMs)}: ${why}`);
+  }
+
+  /** It answers well again. */
+  trusted(replica: Replica): void {
+    const { name, model } = replica;
+    this.#logger.info({ replica: name, model }, "replica is in the choice again");
+    this.#publish(replica, "replica:trusted", `${name} is in the choice again: it gave a whole answer`);
   }
 
   /** A process of it was killed for memory; whether it still serves is being looked into. */

@@ -16,6 +16,7 @@
 // An adopted replica (found running after our own restart) enters at `loading`.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
+import type { Ejection } from "./fleet/ejections.ts";
 import { StartProgress } from "./launcher/phases.ts";
 import type { StopCause } from "./planner/why.ts";
 
@@ -145,6 +146,10 @@ export class Replica {
   lastGrant = 0;
   /** Most requests at a time while it is new; see `Ramps`. */
   rampLimit = Infinity;
+  /** What is held against it since its requests failed; see `Ejections`. */
+  ejection: Ejection | undefined;
+  /** Whether others get its requests because of that. */
+  isLeftOut = false;
   /** False while it was found frozen or unreachable; such a replica gets no new requests. */
   responsive = true;
   unresponsiveSince: number | undefined;
@@ -265,7 +270,9 @@ export class Replica {
 
   get hasRoom(): boolean {
     const { inFlight, rampLimit } = this;
-    return this.isServing && inFlight < rampLimit && inFlight < (this.recipe?.maxInFlight ?? Infinity);
+    return (
+      this.isServing && !this.isLeftOut && inFlight < rampLimit && inFlight < (this.recipe?.maxInFlight ?? Infinity)
+    );
   }
 }
 

@@ -22,6 +22,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean; read
     registry,
     ...requestMetrics(registers),
     ...schedulerMetrics(registers),
+    ...routingMetrics(registers),
     ...replicaMetrics(registers),
     ...gpuMetrics(registers),
   };
@@ -78,6 +79,24 @@ function requestMetrics(registers: Registry[]) {
   };
 }
 
+/** Of where prompts went; set when somebody looks. */
+function routingMetrics(registers: Registry[]) {
+  return {
+    routedTokens: new Counter({
+      name: "aim_routing_prompt_tokens_total",
+      help: "Tokens of the prompts that were given to replicas, by their bytes.",
+      labelNames: ["model"],
+      registers,
+    }),
+    routedCachedTokens: new Counter({
+      name: "aim_routing_cached_tokens_total",
+      help: "Of these tokens, those that the chosen replica should have had in its prefix cache.",
+      labelNames: ["model"],
+      registers,
+    }),
+  };
+}
+
 /** Of replicas; the gauges are set when somebody looks. */
 function replicaMetrics(registers: Registry[]) {
   return {
@@ -92,6 +111,12 @@ function replicaMetrics(registers: Registry[]) {
       name: "aim_replica_starts_total",
       help: "Starts of replicas by how they ended: ready, or the cause of the failure.",
       labelNames: ["model", "outcome"],
+      registers,
+    }),
+    ejections: new Counter({
+      name: "aim_replica_ejections_total",
+      help: "Replicas that were left out of the choice for a while because their requests failed.",
+      labelNames: ["model"],
       registers,
     }),
     reaps: new Counter({

@@ -1,12 +1,12 @@
 // The right to one request on one replica, as the data plane holds it.
-import { messageOf } from "../../errors.ts";
 import type { Assignment } from "../balance/seat.ts";
 import type { Replica } from "../replica.ts";
 
 /** The part of the fleet a lease goes back to. */
 interface LeaseOwner {
-  release(replica: Replica): void;
-  suspect(replica: Replica, why: string): void;
+  /** `grant` is the number of the lease. */
+  release(replica: Replica, grant: number): void;
+  report(replica: Replica, grant: number, outcome: LeaseOutcome): void;
 }
 
 /** Who waits is served first where more than one does; each class overtakes the next by a bounded time only. */
@@ -50,11 +50,13 @@ export class ReplicaLease {
   readonly coldStart: boolean;
   readonly #owner: LeaseOwner;
   readonly #assignment: Assignment;
+  readonly #grant: number;
   #open = true;
 
   constructor(owner: LeaseOwner, assignment: Assignment, address: URL, coldStart: boolean) {
     this.#owner = owner;
     this.#assignment = assignment;
+    this.#grant = assignment.replica.lastGrant;
     this.address = address;
     this.coldStart = coldStart;
   }
@@ -68,10 +70,9 @@ export class ReplicaLease {
     if (this.#open) this.#assignment.begun();
   }
 
-  /** Only a replica that cannot be reached loses its place; a broken answer may be the request's own doing. */
+  /** What became of the request, for those who choose who gets the next. */
   report(outcome: LeaseOutcome): void {
-    if (outcome.kind === "unreachable")
-      this.#owner.suspect(this.#assignment.replica, `not reachable: ${messageOf(outcome.error)}`);
+    this.#owner.report(this.#assignment.replica, this.#grant, outcome);
   }
 
   /** Idempotent: the slot is given back once. */
@@ -79,6 +80,6 @@ export class ReplicaLease {
     if (!this.#open) return;
     this.#open = false;
     this.#assignment.ended();
-    this.#owner.release(this.#assignment.replica);
+    this.#owner.release(this.#assignment.replica, this.#grant);
   }
 }

@@ -1,13 +1,14 @@
 // The slots on replicas: who gets one, and what a slot given back means for those who wait. A part of the fleet: synchronous,
 // and on the hot path.
-import { AimError } from "../../errors.ts";
+import { AimError, messageOf } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Router } from "../balance/router.ts";
 import type { Assignment } from "../balance/seat.ts";
 import type { Journal } from "../journal.ts";
 import type { DemandBook } from "./demand.ts";
+import { Ejections } from "./ejections.ts";
 import { Heat } from "./heat.ts";
-import { ReplicaLease, type RequestTraits } from "./lease.ts";
+import { ReplicaLease, type LeaseOutcome, type RequestTraits } from "./lease.ts";
 import { Ramps } from "./ramps.ts";
 import type { Replica, ReplicaState } from "../replica.ts";
 import type { Roster } from "./roster.ts";
@@ -18,7 +19,7 @@ export interface SlotsDeps {
   readonly roster: Roster;
   readonly router: Router;
   readonly demand: DemandBook;
-  readonly journal: Pick<Journal, "turnedAway">;
+  readonly journal: Pick<Journal, "turnedAway" | "ejected" | "trusted">;
   /** Longest idle time before unload that a request may ask for. */
   readonly keepAliveMaxMs: number;
   /** Whether it is known of every runtime that is there what already runs. */
@@ -31,10 +32,19 @@ export interface SlotsDeps {
   onUnreachable(replica: Replica, why: string): void;
 }
 
+/** What the failures of requests are called. */
+const FAILURES = {
+  unreachable: "no connection to it could be made",
+  broken: "it broke off an answer",
+  timeout: "it fell silent",
+  bad_answer: "it gave no proper answer",
+} as const;
+
 export class Slots {
   readonly #deps: SlotsDeps;
   readonly #heat: Heat;
   readonly #ramps: Ramps;
+  readonly #ejections: Ejections;
   /** Leases given so far. */
   #grants = 0;
 
@@ -42,6 +52,12 @@ export class Slots {
     this.#deps = deps;
     this.#heat = new Heat(deps.clock);
     this.#ramps = new Ramps({ clock: deps.clock, onOpen: (replica) => this.grant(replica.model) });
+    this.#ejections = new Ejections({
+      clock: deps.clock,
+      journal: deps.journal,
+      replicasOf: (model) => deps.roster.ofModel(model),
+      onOpen: (model) => this.grant(model),
+    });
   }
 
   /** How often a model is asked for lately; see `ReplicaSnapshot.heat`. */
@@ -90,12 +106,19 @@ export class Slots {
   /** A replica came to another state: what that means for those who wait. */
   moved(replica: Replica, from: ReplicaState): void {
     this.#deps.router.moved(replica, from);
-    if (from === "ready") this.#ramps.end(replica);
-    if (replica.state === "ready") {
-      this.#ramps.begin(replica);
-      this.grant(replica.model);
+    if (from === "ready") {
+      this.#ramps.end(replica);
+      this.#ejections.forget(replica);
     }
+    if (replica.state === "ready") this.#ramps.begin(replica);
+    if (replica.state === "ready" || from === "ready") this.servingChanged(replica);
     this.#refuseWithoutRight(replica.model);
+  }
+
+  /** It takes requests from now on, or no more. */
+  servingChanged(replica: Replica): void {
+    this.#ejections.review(replica.model);
+    if (replica.isServing) this.grant(replica.model);
   }
 
   /** A plan was carried out: whom nothing was started for will not get anything. */
@@ -106,12 +129,14 @@ export class Slots {
   /** Nobody waits any more, nor will. */
   close(): void {
     this.#ramps.close();
+    this.#ejections.close();
   }
 
   /** Called by the lease, once. */
-  release(replica: Replica): void {
+  release(replica: Replica, grant: number): void {
     const { clock, demand } = this.#deps;
     replica.inFlight -= 1;
+    this.#ejections.released(replica, grant);
     if (replica.inFlight === 0) replica.idleSince = clock.now();
     this.grant(replica.model);
     if (replica.inFlight > 0) return;
@@ -119,9 +144,12 @@ export class Slots {
     else if (replica.state === "ready") this.#deps.onIdle(replica);
   }
 
-  /** Called by the lease. */
-  suspect(replica: Replica, why: string): void {
-    this.#deps.onUnreachable(replica, why);
+  /** Called by the lease. Who cannot be reached is looked into at once; a broken answer may be the request's own doing. */
+  report(replica: Replica, grant: number, { kind, error }: LeaseOutcome): void {
+    if (kind === "client_gone") return;
+    if (kind === "completed") return this.#ejections.succeeded(replica, grant);
+    this.#ejections.failed(replica, grant, FAILURES[kind]);
+    if (kind === "unreachable") this.#deps.onUnreachable(replica, `not reachable: ${messageOf(error)}`);
   }
 
   /** Gives those who wait for the model what room there is. */
@@ -146,6 +174,7 @@ export class Slots {
       replica.keepAliveMs = Math.min(request.keepAliveMs, this.#deps.keepAliveMaxMs);
     replica.inFlight += 1;
     replica.lastGrant = ++this.#grants;
+    this.#ejections.granted(replica, replica.lastGrant);
     return new ReplicaLease(this, assignment, address, start === "cold");
   }
 
