@@ -3,7 +3,7 @@ import { AimError, isAimError } from "../errors.ts";
 import type { GatewayDeps } from "./deps.ts";
 import type { Exchange } from "./exchange.ts";
 import { KeepAlive } from "./keep-alive.ts";
-import type { Lease } from "./pool.ts";
+import type { Lease, RequestHints } from "./pool.ts";
 import type { Target } from "./resolve.ts";
 
 type AcquireDeps = Pick<GatewayDeps, "pool" | "clock" | "settings" | "random">;
@@ -11,22 +11,32 @@ type AcquireDeps = Pick<GatewayDeps, "pool" | "clock" | "settings" | "random">;
 /** Those whom the queue has no place for come in crowds, and must not all come back at once. */
 const MOST_LATER = 0.5;
 
-/** The caller owns the lease. Where one is ready, no timer is started and nothing is written. */
-export async function acquireLease(target: Target, exchange: Exchange, deps: AcquireDeps): Promise<Lease> {
+/** The caller owns the lease. Where one is ready there is no promise, no timer, and nothing is written. */
+export function acquireLease(target: Target, exchange: Exchange, deps: AcquireDeps): Lease | Promise<Lease> {
   if (exchange.isAborted) throw exchange.abortReason;
   exchange.phase = "queued";
+  const lease = deps.pool.tryAcquire(target.model, hintsOf(target, exchange));
+  if (lease === undefined) return waitForLease({ target, exchange, deps });
+  exchange.dequeued(0, lease);
+  return lease;
+}
+
+async function waitForLease(wait: Wait): Promise<Lease> {
+  const { target, exchange, deps } = wait;
   const queuedAt = deps.clock.now();
+  const waited = () => deps.clock.now() - queuedAt;
   try {
-    const hints = { ...target.hints, requestId: exchange.requestId, bodyBytes: target.body.length };
-    const warm = deps.pool.tryAcquire(target.model, hints);
-    const lease =
-      warm ?? (await hold(deps.pool.acquire(target.model, hints, exchange.signal), { target, exchange, deps }));
-    exchange.dequeued(queuedAt, lease);
+    const lease = await hold(deps.pool.acquire(target.model, hintsOf(target, exchange), exchange.signal), wait);
+    exchange.dequeued(waited(), lease);
     return lease;
   } catch (error) {
-    exchange.dequeued(queuedAt);
+    exchange.dequeued(waited());
     throw isAimError(error, "queue_full") ? comeBackApart(error, deps) : error;
   }
+}
+
+function hintsOf(target: Target, { requestId }: Exchange): RequestHints {
+  return { ...target.hints, requestId, bodyBytes: target.body.length };
 }
 
 function comeBackApart(error: AimError, { random }: AcquireDeps): AimError {

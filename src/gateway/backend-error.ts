@@ -31,6 +31,11 @@ export function silent(limitMs: number): AimError {
   return new AimError("upstream_timeout", `the backend sent nothing for ${formatDuration(limitMs)}`);
 }
 
+/** It went on and on. */
+export function tooLong(limitMs: number): AimError {
+  return new AimError("upstream_timeout", `the answer took longer than ${formatDuration(limitMs)}`);
+}
+
 function parsed(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString("utf8"));

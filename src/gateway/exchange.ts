@@ -108,13 +108,14 @@ export class Exchange {
   }
 
   /** The replica could not be reached; another is tried. */
-  retrying(): void {
+  retrying(attempt: number): void {
     this.#deps.metrics.retries.inc({ model: this.#label() });
+    this.reply.header("x-aim-attempt", String(attempt));
   }
 
-  /** The wait that began at `queuedAt` is over, with a lease or without. */
-  dequeued(queuedAt: number, lease?: Lease): void {
-    this.#queueMs = (this.#queueMs ?? 0) + this.#deps.clock.now() - queuedAt;
+  /** A wait of `ms` is over, with a lease or without. */
+  dequeued(ms: number, lease?: Lease): void {
+    this.#queueMs = (this.#queueMs ?? 0) + ms;
     const queueMs = String(Math.round(this.#queueMs));
     this.reply.header("x-aim-queue-ms", queueMs);
     if (lease === undefined) return;

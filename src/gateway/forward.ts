@@ -15,17 +15,17 @@ export type ForwardEnd =
 
 export type Forward = (target: Target, lease: Lease, exchange: Exchange) => Promise<ForwardEnd>;
 
-/** Less than the five seconds for which uvicorn keeps a connection open. */
-const IDLE_MS = 4_000;
-
 export function createForward(settings: GatewaySettings, clock: Clock): Forward {
-  const upstream = new Upstream({ clock, connectTimeoutMs: settings.connectTimeoutMs, idleMs: IDLE_MS });
+  const upstream = new Upstream({ clock, idleMs: settings.upstreamIdleMs });
 
   function send({ target, lease, exchange }: Job, fresh = false): Promise<RelayEnd> {
-    const relay = new Relay(exchange, clock, settings);
+    const limits = target.timeouts ?? settings;
+    const relay = new Relay(exchange, clock, limits);
     const { address } = lease;
     const headers = ["content-type", "application/json", "x-request-id", exchange.requestId, ...target.headers];
-    relay.begin(upstream.send({ address, path: exchange.route, headers, body: target.body, fresh }, relay));
+    const { connectTimeoutMs } = limits;
+    const call = { address, path: exchange.route, headers, body: target.body, fresh, connectTimeoutMs };
+    relay.begin(upstream.send(call, relay));
     return relay.ended;
   }
 
@@ -49,8 +49,10 @@ interface Job {
   readonly exchange: Exchange;
 }
 
+const CLIENT_GONE: Outcome = { kind: "client_gone" };
+
 function outcomeOf(end: RelayEnd): Outcome {
-  if (end.kind === "stopped") return { kind: "client_gone" };
+  if (end.kind === "stopped") return CLIENT_GONE;
   if (end.kind === "unanswered") return { kind: "broken", error: end.error };
   return end;
 }

@@ -12,6 +12,10 @@ export type Hints = Omit<RequestHints, "requestId" | "bodyBytes">;
 const PRIORITY = "x-aim-priority";
 const KEEP_ALIVE = "x-aim-keep-alive";
 const MAX_WAIT = "x-aim-max-wait";
+const SESSION = "x-session-id";
+
+/** Sessions are remembered by it. */
+const MAX_SESSION_LENGTH = 128;
 
 /** The header for the keep-alive wins over `keepAliveMs`, which the body asked for. */
 export function readHints(
@@ -20,7 +24,9 @@ export function readHints(
 ): Hints {
   const priority = readPriority(headers, client);
   const keptMs = readKeepAlive(headers[KEEP_ALIVE], KEEP_ALIVE) ?? keepAliveMs;
+  const session = headers[SESSION];
   return {
+    ...(typeof session === "string" && session !== "" && { session: session.slice(0, MAX_SESSION_LENGTH) }),
     ...(client !== undefined && { client: client.name, weight: client.weight, mayStart: client.mayStart }),
     ...(priority !== undefined && { priority }),
     ...(keptMs !== undefined && { keepAliveMs: keptMs }),

@@ -3,9 +3,10 @@ import { acquireLease } from "./acquire.ts";
 import type { GatewayDeps } from "./deps.ts";
 import { shuttingDown } from "./error-response.ts";
 import { Exchange, type ExchangeInit } from "./exchange.ts";
-import { createForward, type Forward, type ForwardEnd } from "./forward.ts";
+import { createForward, type Forward } from "./forward.ts";
 import { readRequest } from "./request.ts";
 import { resolveModel } from "./resolve.ts";
+import { RetryBudget } from "./retry-budget.ts";
 
 /** Serves one request to the end of its answer. Never rejects: a failure is told to the client and recorded, once. */
 export type Inference = (init: ExchangeInit) => Promise<void>;
@@ -15,13 +16,15 @@ const MAX_ATTEMPTS = 3;
 
 export function createInference(deps: GatewayDeps): Inference {
   const forward = createForward(deps.settings, deps.clock);
+  const retries = new RetryBudget(deps.clock);
   const underWay = new Set<Exchange>();
   deps.cutting.addEventListener("abort", () => underWay.forEach((exchange) => exchange.abort(shuttingDown())));
   return async (init) => {
     const exchange = new Exchange(init, deps);
     underWay.add(exchange);
+    retries.noteRequest();
     try {
-      await serve(exchange, deps, forward);
+      await serve(exchange, deps, { forward, retries });
       exchange.finish();
     } catch (error) {
       exchange.finish(error);
@@ -31,22 +34,21 @@ export function createInference(deps: GatewayDeps): Inference {
   };
 }
 
-async function serve(exchange: Exchange, deps: GatewayDeps, forward: Forward): Promise<void> {
+interface Line {
+  readonly forward: Forward;
+  readonly retries: RetryBudget;
+}
+
+async function serve(exchange: Exchange, deps: GatewayDeps, { forward, retries }: Line): Promise<void> {
   const { maxBodyBytes } = deps.settings;
   const request = await readRequest(exchange.incoming, { maxBodyBytes, client: exchange.client });
   const target = exchange.resolved(resolveModel(request, deps));
-  await untilReached(exchange, async () => {
+  for (let attempt = 1; ; attempt++) {
     const lease = await acquireLease(target, exchange, deps);
-    return forward(target, lease, exchange);
-  });
-}
-
-/** Tries again only where not one byte was sent to a backend, so that nothing is ever generated twice. */
-async function untilReached(exchange: Exchange, attempt: () => Promise<ForwardEnd>): Promise<void> {
-  for (let attempts = 1; ; attempts++) {
-    const end = await attempt();
+    const end = await forward(target, lease, exchange);
     if (end.kind === "completed") return;
-    if (end.kind === "failed" || attempts === MAX_ATTEMPTS) throw end.error;
-    exchange.retrying();
+    // Only where not one byte was sent to a backend, so that nothing is ever generated twice.
+    if (end.kind === "failed" || attempt === MAX_ATTEMPTS || !retries.tryTake()) throw end.error;
+    exchange.retrying(attempt + 1);
   }
 }

@@ -1,9 +1,10 @@
 // Passes one backend's answer on to one client: bytes in, bytes out, no faster than the client reads. It starts `asking`;
 // the backend's head makes it `passing`, or `collecting` where the answer cannot follow what the client was sent already;
 // it ends exactly once, and how tells the caller whether another try is safe.
+import type { Timeouts } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { backendError, badAnswer, brokenOff, silent } from "./backend-error.ts";
+import { backendError, badAnswer, brokenOff, silent, tooLong } from "./backend-error.ts";
 import { clientStuck } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { responseHeaders } from "./headers.ts";
@@ -18,15 +19,10 @@ export type RelayEnd =
   | { readonly kind: "unreachable"; readonly error: Error }
   /** The request was sent, and the connection ended before the first byte of an answer. */
   | { readonly kind: "unanswered"; readonly error: Error; readonly reused: boolean }
-  /** The backend is to blame: it fell silent, broke off, or answered what cannot be passed on. */
-  | { readonly kind: "broken"; readonly error: AimError }
+  /** The backend is to blame: it broke off, fell silent, or answered what cannot be passed on. */
+  | { readonly kind: "broken" | "timeout" | "bad_answer"; readonly error: AimError }
   /** The client is to blame: it left, or cannot be served. */
   | { readonly kind: "stopped"; readonly error: AimError };
-
-export interface RelayLimits {
-  readonly firstByteTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-}
 
 /** How much of an error that cannot be passed on as it is gets kept, to tell the client what it said. */
 const MAX_COLLECTED_BYTES = 64 * 1024;
@@ -38,7 +34,7 @@ export class Relay implements AnswerSink {
   readonly ended: Promise<RelayEnd>;
   readonly #exchange: Exchange;
   readonly #clock: Clock;
-  readonly #limits: RelayLimits;
+  readonly #limits: Timeouts;
   #resolve: ((end: RelayEnd) => void) | undefined;
   #state: "asking" | "passing" | "collecting" | "ended" = "asking";
   #sending: Sending | undefined;
@@ -46,17 +42,20 @@ export class Relay implements AnswerSink {
   #status = 0;
   #collected: Buffer[] | undefined;
   #collectedBytes = 0;
+  readonly #beganAt: number;
   #movedAt: number;
   #watch: Timer;
   #watchesIdle = false;
 
-  constructor(exchange: Exchange, clock: Clock, limits: RelayLimits) {
+  constructor(exchange: Exchange, clock: Clock, limits: Timeouts) {
     this.#exchange = exchange;
     this.#clock = clock;
     this.#limits = limits;
     this.ended = new Promise((resolve) => (this.#resolve = resolve));
     this.#movedAt = clock.now();
-    this.#watch = clock.setTimer(limits.firstByteTimeoutMs, () => this.#checkProgress());
+    this.#beganAt = this.#movedAt;
+    const { firstByteTimeoutMs, totalTimeoutMs } = limits;
+    this.#watch = clock.setTimer(Math.min(firstByteTimeoutMs, totalTimeoutMs), () => this.#checkProgress());
   }
 
   /** The request is on its way, and can be called back. */
@@ -73,21 +72,22 @@ export class Relay implements AnswerSink {
     this.#exchange.phase = "first_byte";
   }
 
-  onHead({ status, headers }: AnswerHead): void {
-    if (status >= 300 && status < 400) return this.#break(badAnswer("answered with a redirect"));
+  onHead({ status, headers, framing }: AnswerHead): void {
+    if (status >= 300 && status < 400) return this.#refuse("answered with a redirect");
     this.#status = status;
     this.#exchange.answered(status);
     const type = valueOf(headers, "content-type")?.toLowerCase() ?? "application/json";
     const isEventStream = type.startsWith("text/event-stream");
     if (status < 300 && !isEventStream && !/^application\/json\b/.test(type))
-      return this.#break(badAnswer("answered with something else than JSON"));
+      return this.#refuse("answered with something else than JSON");
     const isEncoded = valueOf(headers, "content-encoding") !== undefined;
     const isPlainStream = status === 200 && isEventStream && !isEncoded;
     if (!this.#exchange.reply.held || isPlainStream) {
       this.#state = "passing";
-      this.#exchange.reply.start({ status, headers: responseHeaders(headers), isEventStream, isEncoded });
+      const length = framing.kind === "length" ? framing.bytes : Infinity;
+      this.#exchange.reply.start({ status, headers: responseHeaders(headers), isEventStream, isEncoded, length });
     } else if (status >= 400) this.#state = "collecting";
-    else this.#break(badAnswer("did not answer with an event stream"));
+    else this.#refuse("did not answer with an event stream");
   }
 
   onFrames(bytes: Buffer, contentBytes: number): void {
@@ -112,8 +112,8 @@ export class Relay implements AnswerSink {
   onFailure({ kind, error, reused }: CallFailure): void {
     if (kind === "unreachable") this.#end({ kind, error });
     else if (kind === "unanswered") this.#end({ kind, error, reused });
-    else if (kind === "broken") this.#break(brokenOff(error));
-    else this.#break(badAnswer("gave no proper HTTP answer", error));
+    else if (kind === "broken") this.#end({ kind, error: brokenOff(error) });
+    else this.#refuse("gave no proper HTTP answer", error);
   }
 
   afterRead(): "free" | "kept" | "full" {
@@ -145,21 +145,25 @@ export class Relay implements AnswerSink {
   #watchIdle(): void {
     this.#watchesIdle = true;
     this.#watch.cancel();
-    this.#watch = this.#clock.setTimer(this.#limits.idleTimeoutMs, () => this.#checkProgress());
+    this.#checkProgress();
   }
 
   /** One timer for many chunks: it looks when the last one came, and sleeps again for what is left. */
   #checkProgress(): void {
-    const { firstByteTimeoutMs, idleTimeoutMs } = this.#limits;
+    const { firstByteTimeoutMs, idleTimeoutMs, totalTimeoutMs } = this.#limits;
+    const now = this.#clock.now();
     const limit = this.#watchesIdle ? idleTimeoutMs : firstByteTimeoutMs;
-    const left = this.#movedAt + limit - this.#clock.now();
-    if (left > 0) this.#watch = this.#clock.setTimer(left, () => this.#checkProgress());
+    const stillLeft = this.#movedAt + limit - now;
+    const totalLeft = this.#beganAt + totalTimeoutMs - now;
+    if (Math.min(stillLeft, totalLeft) > 0)
+      this.#watch = this.#clock.setTimer(Math.min(stillLeft, totalLeft), () => this.#checkProgress());
+    else if (totalLeft <= 0) this.#end({ kind: "timeout", error: tooLong(totalTimeoutMs) });
     else if (this.#isPaused) this.#stop(clientStuck(limit));
-    else this.#break(silent(limit));
+    else this.#end({ kind: "timeout", error: silent(limit) });
   }
 
-  #break(error: AimError): void {
-    this.#end({ kind: "broken", error });
+  #refuse(what: string, cause?: Error): void {
+    this.#end({ kind: "bad_answer", error: badAnswer(what, cause) });
   }
 
   #stop(error: AimError): void {

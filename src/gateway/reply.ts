@@ -1,5 +1,7 @@
 // The client's side of one answer. It begins `open` (nothing sent). Waiting turns it into a `held` event stream that
-// carries comments only; the backend's answer makes it `relaying`; it ends once, by itself or with an error.
+// carries comments only; the backend's answer makes it `relaying`, or `gathering` where it is short and not a stream: that is
+// sent when it is whole, so that a backend that breaks off can still be reported with a status. It ends once, by itself or
+// with an error.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { AimError } from "../errors.ts";
@@ -18,6 +20,9 @@ const HELD_HEADERS = [
   "no",
 ];
 
+/** Answers up to this length are sent in one piece. */
+const GATHERED_BYTES = 64 * 1024;
+
 /** What a backend's head says of the answer that follows. */
 export interface ReplyHead {
   readonly status: number;
@@ -26,6 +31,8 @@ export interface ReplyHead {
   readonly isEventStream: boolean;
   /** Its bytes are not the text of the events themselves. */
   readonly isEncoded: boolean;
+  /** Bytes of its body; Infinity where they are not known yet. */
+  readonly length: number;
 }
 
 export class Reply {
@@ -34,13 +41,17 @@ export class Reply {
   readonly #clock: Clock;
   /** Names and values in turn, for the head. */
   readonly #headers: string[] = [];
-  #state: "open" | "held" | "relaying" | "ended" = "open";
+  #state: "open" | "held" | "gathering" | "relaying" | "ended" = "open";
   #takesEvents = false;
   #bodyBegun = false;
   #bytes = 0;
   /** The client's connection where it is this answer's turn on it: the backend's bytes go there past ServerResponse. */
   #socket: Socket | null = null;
   #isCorked = false;
+  // While gathering:
+  #head: ReplyHead | undefined;
+  /** One character for each byte: what Node writes together with a head, and fastest. */
+  #body = "";
 
   constructor(incoming: IncomingMessage, outgoing: ServerResponse, clock: Clock) {
     this.#incoming = incoming;
@@ -96,14 +107,17 @@ export class Reply {
   }
 
   /** Passes the backend's head on. In a held stream the head has gone out: only the body can follow. */
-  start({ status, headers, isEventStream, isEncoded }: ReplyHead): void {
+  start(head: ReplyHead): void {
+    if (this.#state === "open" && !head.isEventStream && head.length <= GATHERED_BYTES) {
+      this.#state = "gathering";
+      this.#head = head;
+      return;
+    }
     const isHeld = this.#state === "held";
     if (!isHeld) {
       this.#state = "relaying";
-      this.#takesEvents = isEventStream && !isEncoded;
-      this.#headers.push(...headers, "x-aim-source", "backend");
-      if (isEventStream) this.#headers.push("cache-control", "no-cache", "x-accel-buffering", "no");
-      this.#outgoing.writeHead(status, this.#headers);
+      this.#takesEvents = head.isEventStream && !head.isEncoded;
+      this.#writeHead(head);
     }
     // A pipelined request's turn may not have come yet. The head goes out together with what follows it in the same read.
     this.#socket = this.#outgoing.socket;
@@ -123,7 +137,8 @@ export class Reply {
     this.#bodyBegun = true;
     this.#bytes += bytes.length;
     if (this.#outgoing.destroyed) return;
-    if (this.#socket === null || this.#outgoing.chunkedEncoding) this.#outgoing.write(bytes);
+    if (this.#state === "gathering") this.#body += bytes.toString("latin1");
+    else if (this.#socket === null || this.#outgoing.chunkedEncoding) this.#outgoing.write(bytes);
     else this.#socket.write(bytes);
   }
 
@@ -144,13 +159,18 @@ export class Reply {
 
   end(): void {
     if (this.#state === "ended") return;
+    if (this.#head === undefined) this.#outgoing.end();
+    else {
+      this.#writeHead(this.#head);
+      this.#outgoing.end(this.#body, "latin1");
+    }
     this.#state = "ended";
-    this.#outgoing.end();
   }
 
   /** Ends the answer with a failure, in the one way that the client cannot take for success. */
   fail(error: AimError): void {
-    if (this.#state === "open" && !this.#outgoing.destroyed) this.#sendError(error);
+    const isUnsent = this.#state === "open" || this.#state === "gathering";
+    if (isUnsent && !this.#outgoing.destroyed) this.#sendError(error);
     else this.endWith(errorObject(error));
     this.#state = "ended";
   }
@@ -161,6 +181,12 @@ export class Reply {
     this.#state = "ended";
     if (this.#takesEvents && !this.#outgoing.destroyed) this.#outgoing.end(renderErrorEvent(error));
     else this.#outgoing.destroy();
+  }
+
+  #writeHead({ status, headers, isEventStream }: ReplyHead): void {
+    this.#headers.push(...headers, "x-aim-source", "backend");
+    if (isEventStream) this.#headers.push("cache-control", "no-cache", "x-accel-buffering", "no");
+    this.#outgoing.writeHead(status, this.#headers);
   }
 
   #sendError(error: AimError): void {

@@ -1,5 +1,5 @@
 // From the name a client used to the model it means, and the body as the backend shall see it.
-import type { ModelId } from "../catalog/recipe.ts";
+import type { ModelId, Timeouts } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
 import type { GatewayDeps } from "./deps.ts";
 import type { Hints } from "./hints.ts";
@@ -15,6 +15,8 @@ export interface Target {
   readonly hints: Hints;
   /** How long it would wait for a replica, in ms. */
   readonly maxWaitMs: number;
+  /** Limits of its own; absent: those that hold for all. */
+  readonly timeouts: Timeouts | undefined;
 }
 
 /** Throws `model_not_found` for a name that no recipe knows. */
@@ -22,7 +24,8 @@ export function resolveModel(request: InferenceRequest, catalog: Pick<GatewayDep
   const found = catalog.resolve(request.model);
   if (found === undefined) throw modelNotFound(request.model, catalog);
   const { headers, stream, hints, maxWaitMs } = request;
-  return { model: found.model, headers, body: bodyFor(found.model, request), stream, hints, maxWaitMs };
+  const { model, timeouts } = found;
+  return { model, headers, body: bodyFor(model, request), stream, hints, maxWaitMs, timeouts };
 }
 
 /** The one message about an unknown name, wherever it was used. */

@@ -164,7 +164,7 @@ describe("a backend that fails after it took the request", () => {
       gateway.backend.respond((_, reply) => reply.body(200, "<h1>sign in</h1>", headers));
       const answer = await errorOf(await gateway.chat({ stream }));
       expect(answer).toEqual({ status: 502, code: "bad_gateway", source: "gateway" });
-      expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "broken" }]);
+      expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "bad_answer" }]);
     },
   );
 
@@ -185,10 +185,22 @@ describe("a backend that fails after it took the request", () => {
     expect(lastEvent(await (await gateway.chat({ stream: true })).text())).toHaveProperty("error");
   });
 
-  it("cuts an answer with a length, so that it cannot look complete", async () => {
+  it("tells of an answer that is sent in one piece by its status", async () => {
     const gateway = await startGateway();
     gateway.backend.respond((_, reply) => {
       reply.raw('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"half":');
+      reply.cut();
+    });
+    const response = await gateway.chat();
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: "upstream_error" } });
+    expect((await gateway.ended())[0]).toMatchObject({ outcome: "upstream_error", bytes: 8 });
+  });
+
+  it("cuts a long answer with a length, so that it cannot look complete", async () => {
+    const gateway = await startGateway();
+    gateway.backend.respond((_, reply) => {
+      reply.raw('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n{"half":');
       reply.cut();
     });
     await expect(gateway.chat().then((response) => response.text())).rejects.toThrow();
@@ -217,7 +229,7 @@ describe("silence", () => {
     await clock.advance(SETTINGS.firstByteTimeoutMs);
     expect(await errorOf(await response)).toEqual({ status: 504, code: "upstream_timeout", source: "gateway" });
     expect(await request.ended).toBe("aborted");
-    expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "broken" }]);
+    expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "timeout" }]);
     expect(clock.pending).toBe(0);
   });
 

@@ -137,7 +137,7 @@ describe("forwarding", () => {
     expect(response.headers.get("x-aim-source")).toBe("gateway");
     expect(await response.json()).toMatchObject({ error: { code: "bad_gateway" } });
     expect(gateway.backend.requests).toHaveLength(1);
-    expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "broken" }]);
+    expect(gateway.pool.leases[0]!.outcomes).toMatchObject([{ kind: "bad_answer" }]);
   });
 
   it("records one metric and one line per request, without prompts or keys", async () => {

@@ -5,7 +5,6 @@ import { type AnswerSink, Connection } from "./connection.ts";
 
 export interface UpstreamOptions {
   readonly clock: Clock;
-  readonly connectTimeoutMs: number;
   /** How long an unused connection is kept. */
   readonly idleMs: number;
 }
@@ -20,6 +19,8 @@ export interface Call {
   readonly body: Buffer;
   /** Not over a connection that served before: such a one may just be closing. */
   readonly fresh?: boolean;
+  /** Where a connection has to be made for it. */
+  readonly connectTimeoutMs: number;
 }
 
 /** A request on its way. */
@@ -65,20 +66,21 @@ class Backend {
   }
 
   send(call: Call, sink: AnswerSink): Sending {
-    const connection = this.#take(call.fresh === true);
+    const connection = this.#take(call);
     connection.send(this.#render(call), sink);
     return connection;
   }
 
-  #take(fresh: boolean): Connection {
-    if (fresh) return this.#open();
+  #take({ fresh, connectTimeoutMs }: Call): Connection {
+    if (fresh === true) return this.#open(connectTimeoutMs);
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) if (idle.isUsable) return idle;
-    return this.#open();
+    return this.#open(connectTimeoutMs);
   }
 
-  #open(): Connection {
+  #open(connectTimeoutMs: number): Connection {
     return new Connection(this.#address, {
       ...this.#options,
+      connectTimeoutMs,
       onIdle: (connection) => this.#idle.push(connection),
       onClose: (connection) => this.#drop(connection),
     });
