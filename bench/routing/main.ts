@@ -1,10 +1,12 @@
 // Compares ways to choose a replica, in virtual time: `npm run bench:routing -- [--trace FILE] [--workload NAME] [--policy NAME]
 // [--load SHARE] [--replicas N] [--blocks N] [--seeds N] [--requests N] [--quick] [--json FILE]`. The first six may be repeated.
+// `--real` asks real processes of the sim engine behind the real gateway instead: a few minutes, on an idle machine.
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { runCell, type CellResult, type Place, type Source } from "./cells.ts";
 import { GENERATORS } from "./generators.ts";
-import { POLICIES } from "./policies.ts";
+import { POLICIES, type Policy } from "./policies.ts";
+import { compareReal, realTable } from "./real.ts";
 import { ANCHOR, LEGEND, tableOf, titleOf, verdicts } from "./report.ts";
 import { readTrace, tracesBeside } from "./trace-file.ts";
 import { reusable, type Workload } from "./workload.ts";
@@ -20,16 +22,29 @@ const { values } = parseArgs({
     seeds: { type: "string" },
     requests: { type: "string", default: "6000" },
     quick: { type: "boolean", default: false },
+    real: { type: "boolean", default: false },
     json: { type: "string" },
   },
 });
 
-const places = placesOf(values.quick ? ["0.75"] : ["0.5", "0.75", "0.95"]);
-const policies = values.policy.map((name) => known(Object.fromEntries(POLICIES.map((one) => [one.name, one])), name));
-console.log(LEGEND);
-const results = [...(await traces()), ...generated()].flatMap(runAll);
-console.log(`\n${verdicts(results)}`);
+const results = values.real ? await runReal() : await runVirtual();
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
+
+async function runReal(): Promise<readonly object[]> {
+  const comparisons = await compareReal();
+  console.log(realTable(comparisons));
+  return comparisons;
+}
+
+async function runVirtual(): Promise<readonly object[]> {
+  console.log(LEGEND);
+  const places = placesOf(values.quick ? ["0.75"] : ["0.5", "0.75", "0.95"]);
+  const byName = Object.fromEntries(POLICIES.map((one) => [one.name, one]));
+  const policies = values.policy.map((name) => known(byName, name));
+  const cells = [...(await traces()), ...generated()].flatMap((source) => runAll(source, places, policies));
+  console.log(`\n${verdicts(cells)}`);
+  return cells;
+}
 
 function placesOf(usualLoads: readonly string[]): readonly Place[] {
   const loads = numbers(values.load ?? usualLoads);
@@ -63,7 +78,7 @@ function sourceOf(workloads: readonly Workload[]): Source {
   return { name: first.name, workloads };
 }
 
-function runAll(source: Source): CellResult[] {
+function runAll(source: Source, places: readonly Place[], policies: readonly Policy[]): CellResult[] {
   const [first] = source.workloads;
   if (first !== undefined)
     console.log(
