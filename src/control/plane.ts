@@ -63,6 +63,7 @@ export interface ControlPlane extends Operations {
   readonly fleet: Fleet;
   readonly pool: FleetPool;
   readonly status: Status;
+  readonly router: Router;
   /** Resolves when every runtime was asked once what it has and what runs there. */
   readonly surveyed: Promise<unknown>;
   /** Takes down what is not to be kept, ends every loop and effect, and lets go of the drivers. */
@@ -92,7 +93,8 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   });
   const prospects = new Prospects({ fleet, estimates, clock });
   const pool = new FleetPool(fleet, prospects);
-  const status = new Status({ fleet, catalog, clock, estimates, prospects, defaultRuntime: settings.defaultRuntime });
+  const { defaultRuntime } = settings;
+  const status = new Status({ fleet, router, catalog, clock, estimates, prospects, defaultRuntime });
   const { launcher, ...effects } = createEffects(deps, { fleet, journal, estimates });
   const decide = deps.plan ?? plan;
   const controller = new Controller({ clock, fleet, launcher, ...effects, journal, logger, plan: decide });
@@ -102,6 +104,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const watchdog = startWatchdog({
     clock,
     fleet,
+    router,
     logger,
     limitMs: settings.progressMs,
     loadOf: (address, signal) => engines.loadOf(address, signal),
@@ -113,6 +116,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     fleet,
     pool,
     status,
+    router,
     surveyed: Promise.all([...reconcilers.values()].map((reconciler) => reconciler.surveyed)),
     ...createOperations({ fleet, catalog, status, drivers, clock, settings }),
     stop: () =>

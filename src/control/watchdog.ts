@@ -3,6 +3,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { startLoop, type Loop } from "../lib/loop.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { Router } from "./balance/router.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Replica } from "./replica.ts";
 
@@ -12,11 +13,14 @@ export interface EngineLoad {
   readonly requests: number;
   /** Rises with every token. */
   readonly tokens: number;
+  /** Tokens that its prefix cache holds; absent where it does not tell. */
+  readonly cacheTokens?: number;
 }
 
 export interface WatchdogDeps {
   readonly clock: Clock;
   readonly fleet: Fleet;
+  readonly router: Pick<Router, "cacheHolds">;
   readonly logger: Logger;
   /** How long an engine may have work and do none; Infinity: for ever. */
   readonly limitMs: number;
@@ -66,6 +70,7 @@ class Watchdog {
     const load = await this.#deps.loadOf(address, signal);
     // What is not known now may be known next time; meanwhile nothing is held against it.
     if (load === undefined || !isBusy(replica)) return;
+    if (load.cacheTokens !== undefined) this.#deps.router.cacheHolds(replica, load.cacheTokens);
     const now = this.#deps.clock.now();
     const mark = this.#marks.get(replica);
     if (mark?.tokens !== load.tokens) return void this.#marks.set(replica, { tokens: load.tokens, since: now });

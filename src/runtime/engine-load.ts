@@ -1,11 +1,13 @@
-// What an engine's /metrics say about its work: how many requests it has, and a count that rises with every token. By exact
-// names, summed over the engines of one server; what is not there is unknown, never 0.
+// What an engine's /metrics say about its work: how many requests it has, a count that rises with every token, and how much its
+// cache holds. By exact names, summed over the engines of one server; what is not there is unknown, never 0.
 
 export interface EngineLoad {
   /** Requests that it works on or keeps in its queue. */
   readonly requests: number;
   /** Tokens processed since it began, of prompts and answers. */
   readonly tokens: number;
+  /** Tokens of prompts that it can keep for others with the same beginning; absent where it does not tell. */
+  readonly cacheTokens?: number;
 }
 
 /** The first that is there counts; several names of one entry are added up. */
@@ -19,6 +21,9 @@ const STEPS: readonly (readonly string[])[] = [["vllm:iteration_tokens_total_cou
 const RUNNING: readonly (readonly string[])[] = [["vllm:num_requests_running"], ["sglang:num_running_reqs"]];
 const WAITING: readonly (readonly string[])[] = [["vllm:num_requests_waiting"], ["sglang:num_queue_reqs"]];
 
+/** Its labels are what it says; the value is 1. */
+const CACHE = /^vllm:cache_config_info\{(.*)\}\s/gm;
+
 /** `name{labels} value`; labels may hold any character in quotes. */
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?\s+(\S+)/;
 
@@ -29,7 +34,28 @@ export function parseEngineLoad(text: string): EngineLoad | undefined {
   const tokens = firstOf(sums, TOKENS);
   const steps = firstOf(sums, STEPS);
   if (running === undefined || (tokens === undefined && steps === undefined)) return undefined;
-  return { requests: running + (firstOf(sums, WAITING) ?? 0), tokens: (tokens ?? 0) + (steps ?? 0) };
+  const cacheTokens = cacheTokensOf(text);
+  return {
+    requests: running + (firstOf(sums, WAITING) ?? 0),
+    tokens: (tokens ?? 0) + (steps ?? 0),
+    ...(cacheTokens === undefined ? {} : { cacheTokens }),
+  };
+}
+
+/** Nothing is shared by an engine whose prefix cache is off. */
+function cacheTokensOf(text: string): number | undefined {
+  let total: number | undefined;
+  for (const [, labels = ""] of text.matchAll(CACHE)) {
+    const tokens = labelOf(labels, "block_size") * labelOf(labels, "num_gpu_blocks");
+    const isShared = !/(?:^|,)enable_prefix_caching="False"/.test(labels);
+    if (Number.isSafeInteger(tokens)) total = (total ?? 0) + (isShared ? tokens : 0);
+  }
+  return total;
+}
+
+/** NaN where it is not there, or no number. */
+function labelOf(labels: string, name: string): number {
+  return Number(new RegExp(`(?:^|,)${name}="(\\d+)"`).exec(labels)?.[1] ?? NaN);
 }
 
 function sumsOf(text: string): ReadonlyMap<string, number> {

@@ -42,6 +42,39 @@ async function busyRig(script: Script, serveMs = 60 * MINUTE) {
   return { rig, request, asked };
 }
 
+describe("an engine that says what its cache holds", () => {
+  const body = Buffer.alloc(4_096, "prompt");
+  const traits = { prompt: { body, spans: [{ start: 0, end: body.length }] } };
+
+  it.each([
+    ["is sent what it has cached", undefined, 1_024],
+    ["is not sent for that what it cannot have cached", 0, 0],
+  ])("%s", async (_, cacheTokens, expected) => {
+    const clock = new FakeClock();
+    const rig = new Rig({
+      clock,
+      recipes: [makeRecipe({ replicas: { min: 2, max: 2 } })],
+      settings: { progressMs: 3 * MINUTE },
+      engines: {
+        loadOf: async () => ({
+          requests: 1,
+          tokens: clock.now(),
+          ...(cacheTokens === undefined ? {} : { cacheTokens }),
+        }),
+      },
+    });
+    await rig.clock.advance(10_000);
+    rig.requests("tiny", 2, { serveMs: 60 * MINUTE });
+    await rig.clock.advance(MINUTE);
+    for (let turn = 0; turn < 2; turn++) {
+      rig.request("tiny", { traits, serveMs: 100 });
+      await rig.clock.advance(1_000);
+    }
+    expect(rig.plane.router.routed()).toEqual([{ model: "tiny", tokens: 2_048, cachedTokens: expected }]);
+    await rig.plane.stop();
+  });
+});
+
 describe("an engine with requests", () => {
   it("that processes no token for the limit is replaced, and its requests break", async () => {
     const { rig, request } = await busyRig({ load: () => ({ requests: 1, tokens: 5 }) });

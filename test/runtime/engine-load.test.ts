@@ -43,6 +43,18 @@ vllm:generation_tokens_total{engine="1"} 5 1700000000000`;
     expect(parseEngineLoad(text)).toEqual({ requests: 1, tokens: 11 });
   });
 
+  it("is, too, how many tokens its cache holds, over all engines of the server", () => {
+    const work = metrics({ "vllm:num_requests_running": 1, "vllm:iteration_tokens_total_count": 1 });
+    const info = (engine: number, blocks: string, caching = "True") =>
+      `vllm:cache_config_info{block_size="16",cpu_kvcache_space_bytes="None",enable_prefix_caching="${caching}",engine="${engine}",num_gpu_blocks="${blocks}",num_gpu_blocks_override="7"} 1.0\n`;
+    const cacheTokens = (text: string) => parseEngineLoad(`${work}\n${text}`)?.cacheTokens;
+    expect(cacheTokens(info(0, "1000"))).toBe(16_000);
+    expect(cacheTokens(info(0, "1000") + info(1, "500"))).toBe(24_000);
+    expect(cacheTokens(info(0, "1000", "False"))).toBe(0);
+    expect(cacheTokens(info(0, "None"))).toBeUndefined();
+    expect(cacheTokens("")).toBeUndefined();
+  });
+
   it("is understood of SGLang, too", () => {
     const text = metrics({
       "sglang:num_running_reqs": 1,

@@ -4,6 +4,7 @@ import type { BalanceName } from "../../catalog/recipe.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Replica } from "../replica.ts";
 import type { Prompt, RequestTraits } from "../fleet/lease.ts";
+import type { Backlog } from "./backlog.ts";
 import { leastInFlight, predictedTtft, roundRobin, session, type Balancer } from "./balancer.ts";
 import { MOST_SLOTS, PrefixIndex } from "./prefix-index.ts";
 import { BLOCK_TOKENS, hashBlocks, MOST_BLOCKS, promptTokens, seedOf } from "./prompt-blocks.ts";
@@ -81,10 +82,14 @@ export class ModelRouter {
 
   /** Its engine said how many tokens its cache holds. */
   cacheHolds(replica: Replica, tokens: number): void {
-    const seat = this.#seats.find((one) => one.replica === replica);
+    const seat = this.#seatOf(replica);
     if (seat === undefined || seat.cacheTokens === tokens) return;
     seat.cacheTokens = tokens;
     this.#fit(seat);
+  }
+
+  queueOf(replica: Replica): Backlog | undefined {
+    return this.#seatOf(replica)?.backlog;
   }
 
   /** Gives the request to a replica; undefined where none has room. */
@@ -127,6 +132,10 @@ export class ModelRouter {
     if (name === undefined || this.#policy !== POLICIES.session) return;
     this.#sessions ??= new LRUCache({ max: MOST_SESSIONS });
     this.#sessions.set(seedOf(name), seat);
+  }
+
+  #seatOf(replica: Replica): Seat | undefined {
+    return this.#seats.find((seat) => seat.replica === replica);
   }
 
   #fit({ slot, cacheTokens }: Seat): void {

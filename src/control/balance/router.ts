@@ -3,6 +3,7 @@
 import type { BalanceName } from "../../catalog/recipe.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Replica, ReplicaState } from "../replica.ts";
+import type { Backlog } from "./backlog.ts";
 import { ModelRouter, type RoutedRequest } from "./model-router.ts";
 import type { Assignment } from "./seat.ts";
 
@@ -44,6 +45,11 @@ export class Router {
   /** Gives the request to a replica; undefined where none has room. */
   assign(model: string, request: RoutedRequest): Assignment | undefined {
     return this.#models.get(model)?.assign(request);
+  }
+
+  /** What a replica that serves was sent and has not read; undefined for one that does not serve. */
+  queueOf(replica: Replica): Pick<Backlog, "prompts" | "tokens"> | undefined {
+    return this.#models.get(replica.model)?.queueOf(replica);
   }
 
   /** Of every model that was ever served. */

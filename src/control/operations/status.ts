@@ -3,6 +3,7 @@ import type { Catalog } from "../../catalog/catalog.ts";
 import type { Recipe, RuntimeName } from "../../catalog/recipe.ts";
 import { select } from "../../catalog/select.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Router } from "../balance/router.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Estimates } from "../launcher/estimates.ts";
 import type { Fleet } from "../fleet.ts";
@@ -65,6 +66,7 @@ export interface RecipeStatus {
 
 export class Status {
   readonly #fleet: Fleet;
+  readonly #router: Pick<Router, "routed">;
   readonly #catalog: Catalog;
   readonly #clock: Clock;
   readonly #estimates: Estimates;
@@ -73,6 +75,7 @@ export class Status {
 
   constructor(deps: {
     readonly fleet: Fleet;
+    readonly router: Pick<Router, "routed">;
     readonly catalog: Catalog;
     readonly clock: Clock;
     readonly estimates: Estimates;
@@ -80,6 +83,7 @@ export class Status {
     readonly defaultRuntime: RuntimeName;
   }) {
     this.#fleet = deps.fleet;
+    this.#router = deps.router;
     this.#catalog = deps.catalog;
     this.#clock = deps.clock;
     this.#estimates = deps.estimates;
@@ -186,7 +190,7 @@ export class Status {
     return [...new Set(models.flatMap((model) => model.publicReason ?? []))];
   }
 
-  /** Sets the gauges, which are only looked at when somebody asks for metrics. */
+  /** Sets what is only looked at when somebody asks for metrics. */
   measure(metrics: Metrics): void {
     const { replicas, inFlight, waiting, held, scaleTarget, gpus, gpuMemory, gpuQuarantined } = metrics;
     for (const gauge of [replicas, inFlight, waiting, held, scaleTarget, gpus, gpuMemory, gpuQuarantined])
@@ -198,6 +202,16 @@ export class Status {
     for (const { model } of this.#catalog.models()) this.#measureDemand(model, metrics);
     for (const [model, target] of this.#fleet.snapshot().scale) scaleTarget.set({ model }, target.replicas);
     for (const gpu of this.#fleet.machines.gpus()) measureGpu(gpu, metrics);
+    this.#measureRouting(metrics);
+  }
+
+  /** Counted by the router, which has no time for metrics. */
+  #measureRouting({ routedTokens, routedCachedTokens }: Metrics): void {
+    for (const counter of [routedTokens, routedCachedTokens]) counter.reset();
+    for (const { model, tokens, cachedTokens } of this.#router.routed()) {
+      routedTokens.inc({ model }, tokens);
+      routedCachedTokens.inc({ model }, cachedTokens);
+    }
   }
 
   #measureDemand(model: string, { waiting, held }: Metrics): void {
