@@ -55,6 +55,54 @@ describe("a slot", () => {
   });
 });
 
+describe("the prompt of a lease", () => {
+  const body = Buffer.alloc(4_000, "prompt");
+  const request = { bodyBytes: 0, prompt: { body, spans: [{ start: 0, end: body.length }] } };
+
+  async function lease() {
+    const rig = new Rig({ recipes: [makeRecipe({ replicas: { min: 1, max: 1 } })] });
+    await rig.clock.advance(5_000);
+    const [replica] = rig.plane.fleet.replicas.all();
+    const queue = () => replica && rig.plane.router.queueOf(replica);
+    return { rig, queue, lease: await rig.plane.pool.acquire("tiny", request, never) };
+  }
+
+  it("is in the queue of its replica until the answer begins, and once", async () => {
+    const one = await lease();
+    const other = await one.rig.plane.pool.acquire("tiny", request, never);
+    expect(one.queue()).toMatchObject({ prompts: 2, tokens: 2_000 });
+    one.lease.firstByte();
+    one.lease.firstByte();
+    expect(one.queue()).toMatchObject({ prompts: 1, tokens: 1_000 });
+    one.lease.release();
+    one.lease.firstByte();
+    expect(one.queue()).toMatchObject({ prompts: 1, tokens: 1_000 });
+    other.release();
+    expect(one.queue()).toMatchObject({ prompts: 0, tokens: 0 });
+  });
+
+  it("leaves the queue with the lease where no answer began", async () => {
+    const { lease: one, queue } = await lease();
+    one.report({ kind: "broken", error: new Error("gone") });
+    expect(queue()).toMatchObject({ prompts: 1, tokens: 1_000 });
+    one.release();
+    one.release();
+    expect(queue()).toMatchObject({ prompts: 0, tokens: 0 });
+  });
+
+  it("is counted for a request that waited, too", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ maxInFlight: 1, replicas: { min: 1, max: 1 } })] });
+    await rig.clock.advance(5_000);
+    const first = await rig.plane.pool.acquire("tiny", { bodyBytes: 0 }, never);
+    const waiting = rig.plane.pool.acquire("tiny", request, never);
+    const [replica] = rig.plane.fleet.replicas.all();
+    first.release();
+    const second = await waiting;
+    expect(replica && rig.plane.router.queueOf(replica)).toMatchObject({ prompts: 1, tokens: 1_000 });
+    second.release();
+  });
+});
+
 it("says when the model is expected to those whom the queue has no place for", async () => {
   const limits = { maxPerModel: 1, maxTotal: 1000, maxBytes: 2 ** 30 };
   const rig = new Rig({ recipes: [makeRecipe({ keepAliveMs: 1_000 })], settings: { waiters: limits } });

@@ -163,3 +163,22 @@ describe("a replica with a share of a GPU", () => {
       expect(text).toContain(`aim_gpu_allocated{gpu="${makeGpus(1)[0]?.id}",model="${model}"} 1`);
   });
 });
+
+describe("the metrics of where prompts went", () => {
+  it("count their tokens, and those that should have been cached, however often they are looked at", async () => {
+    const rig = new Rig({ recipes: [makeRecipe({ replicas: { min: 2, max: 2 } })] });
+    await rig.clock.advance(5 * SECOND);
+    const body = Buffer.alloc(4_096, "prompt");
+    const traits = { prompt: { body, spans: [{ start: 0, end: body.length }] } };
+    const metrics = createMetrics();
+    for (let turn = 0; turn < 3; turn++) {
+      rig.request("tiny", { traits });
+      await rig.clock.advance(2 * SECOND);
+      rig.plane.status.measure(metrics);
+    }
+    const text = await metrics.registry.metrics();
+    expect(text).toContain('aim_routing_prompt_tokens_total{model="tiny"} 3072');
+    expect(text).toContain('aim_routing_cached_tokens_total{model="tiny"} 2048');
+    await rig.plane.stop();
+  });
+});
