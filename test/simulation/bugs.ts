@@ -34,6 +34,13 @@ export const BUGS: readonly Bug[] = [
     instead: 'if (replica.state !== "draining") replica.inFlight -= 1;',
   },
   {
+    name: "unread-for-ever",
+    what: "the prompt of a request that breaks is taken for one that its replica has yet to read",
+    file: "src/control/fleet/lease.ts",
+    text: "    this.#assignment.ended();\n",
+    instead: "",
+  },
+  {
     name: "grant-to-gone-client",
     what: "who has left is still in the queue, and gets a slot",
     file: "src/control/fleet/waiters.ts",

@@ -12,9 +12,16 @@ const FIRST_BACKOFF_MS = 500;
 /** A longer `Retry-After` is not believed. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
+/** What some of them ask, again and again. */
+const PROMPTS = ["red", "green", "blue"].map((word) => {
+  const body = Buffer.alloc(3_000, word);
+  return { body, spans: [{ start: 0, end: body.length }] };
+});
+
 export class Clients {
   readonly #setting: Setting;
   readonly #all = new Set<Client>();
+  #asked = 0;
 
   constructor(setting: Setting) {
     this.#setting = setting;
@@ -40,7 +47,8 @@ export class Clients {
     const traits = this.#traits();
     tell(`${count} requests for ${model}, each served in ${serveMs} ms ${JSON.stringify(traits)}`);
     for (let one = 0; one < count; one++) {
-      const client = new Client(this.#setting, { model, serveMs, traits }, () => this.#all.delete(client));
+      const asked = { ...traits, ...this.#prompt() };
+      const client = new Client(this.#setting, { model, serveMs, traits: asked }, () => this.#all.delete(client));
       this.#all.add(client);
       client.ask();
     }
@@ -57,6 +65,12 @@ export class Clients {
       ...(client === undefined ? {} : { client }),
       ...(random.upTo(7) === 0 ? { mayStart: false } : {}),
     };
+  }
+
+  /** Not at random, so that what happens in a seed does not depend on it. */
+  #prompt(): Partial<RequestTraits> {
+    const prompt = PROMPTS[this.#asked++ % (PROMPTS.length + 1)];
+    return prompt === undefined ? {} : { prompt, stream: this.#asked % 5 !== 0 };
   }
 
   #leave(): void {

@@ -74,8 +74,18 @@ export class Invariants {
         this.blame(`${name} serves ${inFlight} while it is ${state}`);
       const waiting = plane.fleet.demand.waiting(replica.model);
       if (waiting > 0 && replica.hasRoom) this.blame(`${waiting} wait although ${name} has room`);
+      this.#checkQueue(replica);
       if (this.#isAwake(replica)) this.#addShares(name, identity.gpus, identity.gpuFraction ?? 1);
     }
+  }
+
+  /** What it has not read yet is of requests that it has. */
+  #checkQueue(replica: Replica): void {
+    const { name, inFlight } = replica;
+    const { prompts, tokens } = this.#rig.plane.router.queueOf(replica) ?? { prompts: 0, tokens: 0 };
+    if (prompts > inFlight) this.blame(`${name} has ${inFlight} requests, and prompts of ${prompts} to read`);
+    if (tokens < 0 || (tokens > 0 && prompts === 0))
+      this.blame(`${name} has ${tokens} tokens of ${prompts} prompts to read`);
   }
 
   /** Whether it has the whole of its shares; of one that goes, or was just found, what there is of it tells. */

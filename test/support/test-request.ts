@@ -109,6 +109,7 @@ export class TestRequest {
     this.#timer?.cancel();
     this.#container?.requests.delete(this.#onLost);
     if (this.#container !== undefined) this.#signal.removeEventListener("abort", this.#onLeave);
+    if (outcome === "served") this.lease?.firstByte();
     this.lease?.release();
     this.#onEnd?.(this);
   }
