@@ -16,7 +16,7 @@ const { values } = parseArgs({
     workload: { type: "string" },
     repetitions: { type: "string" },
     cpus: { type: "string", default: "0,1" },
-    nice: { type: "string", default: "0" },
+    realtime: { type: "boolean", default: false },
     profile: { type: "string" },
     base: { type: "string" },
     json: { type: "string" },
@@ -33,7 +33,7 @@ if (results.trials.some(({ faults }) => faults.length > 0)) process.exitCode = 1
 if (values.json !== undefined) await writeFile(values.json, JSON.stringify(results, undefined, 2));
 
 function settings(): Settings {
-  const { quick, only, workload, repetitions = quick ? "1" : "3", cpus, nice, profile, base } = values;
+  const { quick, only, workload, repetitions = quick ? "1" : "3", cpus, realtime, profile, base } = values;
   const [proxy = "0", load = "1"] = cpus.split(",");
   const variants = base === undefined ? VARIANTS : [...VARIANTS, usIn(resolve(base))];
   const names = [...WORKLOADS.map(({ name }) => name), "knee"];
@@ -48,7 +48,7 @@ function settings(): Settings {
     quick,
     repetitions: Number(repetitions),
     cpus: { proxy, load },
-    nice: Number(nice),
+    realtime,
     profile,
     log: (line) => console.log(line),
   };

@@ -77,10 +77,10 @@ export async function measureOnce(workload: Workload, running: Running, place: P
   return figuresOf(window);
 }
 
-async function runLoad(options: readonly string[], { native, folder, cpus, nice }: Place): Promise<string> {
+async function runLoad(options: readonly string[], { native, folder, cpus, realtime }: Place): Promise<string> {
   const answer = join(folder, "load.json");
   await rm(answer, { force: true });
-  const code = await runPinned({ argv: [native.load, ...options], cpus: cpus.load, nice, log: answer });
+  const code = await runPinned({ argv: [native.load, ...options], cpus: cpus.load, realtime, log: answer });
   const text = await readFile(answer, "utf8");
   if (code !== 0) throw new Error(`the load generator failed: ${text}`);
   return text;

@@ -1,16 +1,15 @@
 // Processes of a benchmark: started on a processor of their own, found again, and ended with it whatever happens.
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import { setPriority } from "node:os";
 import { sleep, systemClock as clock } from "../../src/lib/clock.ts";
 
 export interface Pinned {
   readonly argv: readonly string[];
   /** Processors as `taskset -c` takes them. */
   readonly cpus: string;
-  /** As `nice` takes it: below 0 it comes before the others of a busy machine. */
-  readonly nice: number;
+  /** Whether it comes before all others of a busy machine, with whatever it starts. */
+  readonly realtime: boolean;
   /** Where its output goes. */
   readonly log: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -26,10 +25,11 @@ process.on("exit", () => {
 });
 
 /** Starts a program as the first of a process group. */
-export function startPinned({ argv, cpus, nice, log, env = {} }: Pinned): ChildProcess {
+export function startPinned({ argv, cpus, realtime, log, env = {} }: Pinned): ChildProcess {
   const output = openSync(log, "a");
   const { PATH = "", HOME = "/" } = process.env;
-  const child = spawn("taskset", ["-c", cpus, ...argv], {
+  const [program = "", ...rest] = [...(realtime ? ["chrt", "--rr", "1"] : []), "taskset", "-c", cpus, ...argv];
+  const child = spawn(program, rest, {
     detached: true,
     stdio: ["ignore", output, output],
     env: { PATH, HOME, ...env },
@@ -38,7 +38,6 @@ export function startPinned({ argv, cpus, nice, log, env = {} }: Pinned): ChildP
   child.on("error", () => undefined);
   if (child.pid === undefined) return child;
   groups.add(child.pid);
-  prefer([child.pid], nice);
   return child;
 }
 
@@ -48,16 +47,6 @@ export async function runPinned(pinned: Pinned): Promise<number | null> {
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   if (child.pid !== undefined) groups.delete(child.pid);
   return code;
-}
-
-/** Lets processes come before (or after) others, each with its session where Linux weighs sessions rather than processes. */
-export function prefer(pids: readonly number[], nice: number): void {
-  if (nice === 0) return;
-  for (const pid of pids) {
-    setPriority(pid, nice);
-    const session = `/proc/${pid}/autogroup`;
-    if (existsSync(session)) writeFileSync(session, String(nice));
-  }
 }
 
 /** Asks the group to end, and sees to it. */
@@ -105,7 +94,10 @@ export async function freePort(): Promise<number> {
  * forgotten one would silently take a share of the connections.
  */
 export async function awaitListening(port: number, child: ChildProcess): Promise<void> {
-  const name = child.spawnargs.slice(3, 5).join(" ");
+  const name = child.spawnargs
+    .slice(child.spawnargs.indexOf("-c") + 2)
+    .slice(0, 2)
+    .join(" ");
   const isThere = await waitFor(() => listeners(port).length > 0 || child.exitCode !== null, START_MS);
   if (!isThere || child.exitCode !== null) throw new Error(`${name} does not listen on port ${port}`);
   const own = new Set(groupOf(child).flatMap(socketsOf));

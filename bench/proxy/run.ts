@@ -18,7 +18,8 @@ export interface Settings {
   readonly quick: boolean;
   readonly repetitions: number;
   readonly cpus: { readonly proxy: string; readonly load: string };
-  readonly nice: number;
+  /** Whether what is measured comes before all other programs. */
+  readonly realtime: boolean;
   /** Folder for our own CPU profiles, where some are wanted. */
   readonly profile: string | undefined;
   readonly log: (line: string) => void;
@@ -41,7 +42,7 @@ const QUICK = 0.3;
 
 /** Whatever goes wrong with a proxy is in its trials. */
 export async function runAll(settings: Settings): Promise<Results> {
-  const { variants, knee, quick, repetitions, cpus, nice, profile, log } = settings;
+  const { variants, knee, quick, repetitions, cpus, realtime, profile, log } = settings;
   const root = await mkdtemp(join(tmpdir(), "bench-proxy-"));
   process.on("exit", () => rmSync(root, { recursive: true, force: true }));
   const native = await compileNative(root);
@@ -52,12 +53,12 @@ export async function runAll(settings: Settings): Promise<Results> {
   const workloads = settings.workloads.map((workload) => (quick ? shorter(workload) : workload));
   const readings = workloads.filter(({ prompt }) => prompt.bytes > SMALL_BYTES).map(measureReading);
   // Others can take only what is left over by those who come before them, so there is nothing to repeat.
-  const again = !quick && nice >= 0;
+  const again = !quick && !realtime;
   const trials: Trial[] = [];
   for (const { variant, repetition } of drawn(able, repetitions)) {
     log(`${repetition}/${repetitions}: ${variant.name}: ${variant.about}`);
     const plan = { workloads, knee, again, repetition };
-    const trial = await tryOut(variant, plan, { native, root, cpus, nice, profile });
+    const trial = await tryOut(variant, plan, { native, root, cpus, realtime, profile });
     for (const fault of trial.faults) log(`FAILED: ${fault}`);
     trials.push(trial);
   }

@@ -17,7 +17,7 @@ export interface Place {
   readonly folder: string;
   /** The processors of the proxy and of the load side. */
   readonly cpus: { readonly proxy: string; readonly load: string };
-  readonly nice: number;
+  readonly realtime: boolean;
   /** Where our own CPU profile goes, where one is wanted. */
   readonly profile?: string | undefined;
 }
@@ -53,7 +53,8 @@ export async function startBoth(place: Place, recipe: Recipe): Promise<Running> 
   const port = await freePort();
   const { env = {}, headers } = recipe;
   const argv = await recipe.argv({ listen: port, backend: backend.port });
-  const child = startPinned({ argv, cpus: place.cpus.proxy, nice: place.nice, log: join(place.folder, OUTPUT), env });
+  const { cpus, realtime, folder } = place;
+  const child = startPinned({ argv, cpus: cpus.proxy, realtime, log: join(folder, OUTPUT), env });
   const stop = async () => {
     await endGroup(child);
     await backend.stop();
@@ -74,10 +75,10 @@ export async function startBoth(place: Place, recipe: Recipe): Promise<Running> 
 }
 
 /** The mock backend by itself, which is also what is asked directly. */
-export async function startMock({ native, folder, cpus, nice }: Place): Promise<Running> {
+export async function startMock({ native, folder, cpus, realtime }: Place): Promise<Running> {
   const port = await freePort();
   const argv = [native.mock, String(port), MODEL];
-  const child = startPinned({ argv, cpus: cpus.load, nice, log: join(folder, "mock.log") });
+  const child = startPinned({ argv, cpus: cpus.load, realtime, log: join(folder, "mock.log") });
   await awaitListening(port, child);
   return { port, pids: () => [], mockPids: groupOf(child), headers: [], stop: () => endGroup(child) };
 }

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { configSchema } from "../../../src/config-schema.ts";
 import { sleep, systemClock as clock } from "../../../src/lib/clock.ts";
-import { awaitListening, endGroup, freePort, groupOf, prefer, startPinned } from "../processes.ts";
+import { awaitListening, endGroup, freePort, groupOf, startPinned } from "../processes.ts";
 import { endMocks, findMock, KEY, MODEL, OUTPUT, type Place, type Running, type Variant } from "../variant.ts";
 
 const HERE = join(import.meta.dirname, "../../..");
@@ -44,14 +44,14 @@ interface How {
 }
 
 async function startGateway(place: Place, how: How): Promise<Running> {
-  const { folder, profile, nice } = place;
+  const { folder, profile, realtime } = place;
   const port = await freePort();
   await mkdir(join(folder, "recipes"));
   await writeFile(join(folder, "recipes", "bench.yaml"), recipeOf(place));
   await writeFile(join(folder, "config.yaml"), configOf(place, port) + how.config);
   const node = [process.execPath, ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`])];
   const argv = [...node, join(how.checkout ?? HERE, "src/main.ts"), "serve", "--config", join(folder, "config.yaml")];
-  const child = startPinned({ argv, cpus: how.cpus, nice, log: join(folder, OUTPUT) });
+  const child = startPinned({ argv, cpus: how.cpus, realtime, log: join(folder, OUTPUT) });
   const stop = async () => {
     await endGroup(child);
     endMocks(place.native);
@@ -60,7 +60,6 @@ async function startGateway(place: Place, how: How): Promise<Running> {
     await awaitListening(port, child);
     await awaitAnswer(port);
     const mockPids = await findMock(place);
-    prefer(mockPids, nice);
     return { port, pids: () => groupOf(child), mockPids, headers: [], stop };
   } catch (error) {
     await stop();
