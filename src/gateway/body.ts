@@ -13,27 +13,38 @@ export async function readBody(incoming: IncomingMessage, maxBytes: number): Pro
   return collect(incoming, { maxBytes, capacity: announced ?? Math.min(FIRST_CHUNKED_BYTES, maxBytes) });
 }
 
-/** Copies each chunk to its place as it comes; the buffer grows only where no length was announced. */
+/** Copies each chunk to its place as it comes, but for one that is the whole body; grows only where no length was announced. */
 function collect(
   incoming: IncomingMessage,
   { maxBytes, capacity }: { readonly maxBytes: number; readonly capacity: number },
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let body = Buffer.allocUnsafe(capacity);
+    let body: Buffer | undefined;
     let used = 0;
     const onData = (chunk: Buffer) => {
       const needed = used + chunk.length;
-      if (needed > maxBytes) return settle(() => reject(tooLarge(maxBytes)));
-      if (needed > body.length) body = grown(body, { used, capacity: Math.max(needed, body.length * 2) });
-      body.set(chunk, used);
+      if (needed > maxBytes) {
+        stop();
+        return reject(tooLarge(maxBytes));
+      }
+      // The usual case: Node gives each chunk memory of its own.
+      if (used === 0 && needed >= capacity) body = chunk;
+      else {
+        body ??= Buffer.allocUnsafe(capacity);
+        if (needed > body.length) body = grown(body, { used, capacity: Math.max(needed, body.length * 2) });
+        body.set(chunk, used);
+      }
       used = needed;
     };
-    const onEnd = () => settle(() => resolve(body.subarray(0, used)));
-    const onGone = () => settle(() => reject(clientGone()));
-    const settle = (how: () => void) => {
-      incoming.off("data", onData).off("end", onEnd).off("close", onGone);
-      how();
+    const onEnd = () => {
+      stop();
+      resolve(body?.subarray(0, used) ?? Buffer.alloc(0));
     };
+    const onGone = () => {
+      stop();
+      reject(clientGone());
+    };
+    const stop = () => incoming.off("data", onData).off("end", onEnd).off("close", onGone);
     // Also for what comes after the end: a request without a listener for its errors ends the process.
     incoming.on("error", onGone);
     incoming.on("data", onData).on("end", onEnd).on("close", onGone);

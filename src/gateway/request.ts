@@ -1,12 +1,17 @@
 // Admission: what a request must be before it may cost anything. The body is kept as the bytes that came.
-import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { AimError } from "../errors.ts";
 import { readBody } from "./body.ts";
 import { requestHeaders } from "./headers.ts";
 import { type Hints, readHints, readKeepAlive, readMaxWait } from "./hints.ts";
 import type { Client } from "./keys.ts";
-import { MAX_DEPTH, type Member, scanMembers, type Span } from "./scan.ts";
+import type { Prompt } from "./pool.ts";
+import { type Member, type Members, scanMembers, type Span } from "./scan.ts";
+
+/** 256 characters, each of them written as \uXXXX, and the quotes. */
+const LONGEST_VALUE = 256 * 6 + 2;
+/** Stands for a value of no type that any member may have. */
+const TOO_LONG = Symbol("too long");
 
 export interface InferenceRequest extends RequestBody {
   /** What the backend gets to see of the client's headers. */
@@ -27,6 +32,7 @@ export interface RequestBody {
   readonly keepAliveMs: number | undefined;
   /** The bytes that are meant for the gateway alone; undefined where there are none. */
   readonly keepAliveSpan: Span | undefined;
+  readonly prompt: Prompt;
 }
 
 export interface Admission {
@@ -50,39 +56,41 @@ export async function readRequest(incoming: IncomingMessage, admission: Admissio
 
 /** The checks of the body alone. */
 export function parseBody(body: Buffer): RequestBody {
-  requireUtf8(body);
-  const scan = scanMembers(body, ["model", "stream", "keep_alive"]);
-  if (scan.kind === "members") return readMembers(body, scan.members);
-  if (scan.kind === "duplicate") {
-    const message = `the request body has "${scan.key}" more than once`;
-    throw new AimError("duplicate_key", message, { param: scan.key });
-  }
-  const what = scan.kind === "too_deep" ? `not nest deeper than ${MAX_DEPTH} levels` : "be a JSON object";
-  throw new AimError("invalid_json", `the request body must ${what}`);
-}
-
-function readMembers(body: Buffer, members: ReadonlyMap<string, Member>): RequestBody {
-  requireJson(body);
-  const modelSpan = members.get("model");
+  const members = scanMembers(body);
+  const { model: modelSpan, stream, keep_alive: keepAlive } = members;
   const model = valueOf(body, modelSpan);
-  const stream = valueOf(body, members.get("stream"));
   // Printable ASCII only: the name goes into headers, logs and messages.
   if (modelSpan === undefined || typeof model !== "string" || !/^[\x20-\x7e]{1,256}$/.test(model)) {
     throw new AimError("invalid_value", '"model" must be a string of 1 to 256 printable ASCII characters', {
       param: "model",
     });
   }
-  // null means absent, as it does to OpenAI's API.
-  if (stream !== undefined && stream !== null && typeof stream !== "boolean") {
-    throw new AimError("invalid_value", '"stream" must be true or false', { param: "stream" });
-  }
-  const keepAlive = members.get("keep_alive");
-  const keepAliveMs = readKeepAlive(valueOf(body, keepAlive), "keep_alive");
-  return { body, model, modelSpan, stream: stream === true, keepAliveMs, keepAliveSpan: keepAlive?.whole };
+  return {
+    body,
+    model,
+    modelSpan,
+    stream: readStream(valueOf(body, stream)),
+    keepAliveMs: readKeepAlive(valueOf(body, keepAlive), "keep_alive"),
+    keepAliveSpan: keepAlive?.whole,
+    prompt: { body, spans: promptSpans(members) },
+  };
 }
 
-function valueOf(body: Buffer, span: Span | undefined): unknown {
-  return span === undefined ? undefined : JSON.parse(body.toString("utf8", span.start, span.end));
+/** null means absent, as it does to OpenAI's API. */
+function readStream(value: unknown): boolean {
+  if (value === undefined || value === null || typeof value === "boolean") return value === true;
+  throw new AimError("invalid_value", '"stream" must be true or false', { param: "stream" });
+}
+
+function promptSpans({ tools, messages, prompt, input }: Members): readonly Span[] {
+  const text = messages ?? prompt ?? input;
+  return [tools, text].filter((span) => span !== undefined);
+}
+
+/** What is longer than any value that can be meant is not read, so that nobody has us build large ones. */
+function valueOf(body: Buffer, span: Member | undefined): unknown {
+  if (span === undefined) return undefined;
+  return span.end - span.start > LONGEST_VALUE ? TOO_LONG : JSON.parse(body.toString("utf8", span.start, span.end));
 }
 
 function requirePlainJson(incoming: IncomingMessage): void {
@@ -91,27 +99,8 @@ function requirePlainJson(incoming: IncomingMessage): void {
     throw new AimError("unsupported_encoding", "send the request body without content-encoding");
   }
   // Not only tidiness: a web page cannot send this content type to another site without asking first.
-  const type = incoming.headers["content-type"]?.toLowerCase() ?? "";
-  if (!/^application\/json *(; *charset="?utf-8"? *)?$/.test(type)) {
+  const type = incoming.headers["content-type"] ?? "";
+  if (type !== "application/json" && !/^application\/json *(; *charset="?utf-8"? *)?$/i.test(type)) {
     throw new AimError("unsupported_media_type", 'send JSON, with the header "content-type: application/json"');
-  }
-}
-
-function requireUtf8(body: Buffer): void {
-  if (!isUtf8(body)) throw new AimError("invalid_json", "the request body is not valid UTF-8");
-  if (body.length >= 3 && body.readUIntBE(0, 3) === 0xefbbbf) {
-    throw new AimError("invalid_json", "the request body must not begin with a byte order mark");
-  }
-}
-
-function requireJson(body: Buffer): void {
-  try {
-    JSON.parse(body.toString("utf8"));
-  } catch (error) {
-    // The parser's own message quotes the body, and prompts belong in no message or log.
-    const position = /position (\d+)/.exec(String(error))?.[1];
-    const where = position === undefined ? "" : `, at character ${position}`;
-    // oxlint-disable-next-line preserve-caught-error -- its message holds a piece of the prompt
-    throw new AimError("invalid_json", `the request body is not valid JSON${where}`);
   }
 }

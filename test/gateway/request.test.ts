@@ -33,11 +33,25 @@ describe("parseBody", () => {
     expect(body.toString("utf8", keepAliveSpan?.start, keepAliveSpan?.end)).toBe(', "keep_alive":"5m" ');
   });
 
-  it.each([true, "soon", {}, [5], ""])("refuses %j as keep_alive", (value) => {
-    const error = failure(JSON.stringify({ model: "m", keep_alive: value }));
-    expect(error).toMatchObject({ code: "invalid_value", param: "keep_alive", status: 400 });
-    expect(error.message).toContain('"keep_alive" must be a duration');
+  it.each([
+    ['{"model":"m"}', []],
+    ['{"model":"m","messages":[1],"tools":[2],"stream":true}', ["[2]", "[1]"]],
+    ['{"prompt": "p" ,"model":"m"}', ['"p"']],
+    ['{"input":[1,2],"model":"m"}', ["[1,2]"]],
+    ['{"input":"i","prompt":"p","messages":[],"model":"m"}', ["[]"]],
+  ])("knows which bytes of %s a model has to read", (text, expected) => {
+    const { prompt } = parseBody(Buffer.from(text));
+    expect(prompt.spans.map(({ start, end }) => prompt.body.toString("utf8", start, end))).toEqual(expected);
   });
+
+  it.each([true, "soon", {}, [5], "", "5m".padEnd(2_000), Array(2_000).fill(0)])(
+    "refuses %j as keep_alive",
+    (value) => {
+      const error = failure(JSON.stringify({ model: "m", keep_alive: value }));
+      expect(error).toMatchObject({ code: "invalid_value", param: "keep_alive", status: 400 });
+      expect(error.message).toContain('"keep_alive" must be a duration');
+    },
+  );
 
   it.each([
     ["nothing", ""],
@@ -56,8 +70,13 @@ describe("parseBody", () => {
 
   it("does not repeat the prompt in its message", () => {
     const error = failure('{"model":"m","messages":[{"content":"my secret" oops}]}');
-    expect(error.message).toMatch(/not valid JSON, at character \d+/);
+    expect(error.message).toMatch(/not valid JSON, at byte \d+/);
     expect(`${error.message}${String(error.cause)}`).not.toContain("secret");
+  });
+
+  it("takes a name with escapes, be they as long as they can", () => {
+    const model = "\\u006d".repeat(256);
+    expect(parseBody(Buffer.from(`{"model":"${model}"}`)).model).toBe("m".repeat(256));
   });
 
   it.each([
@@ -69,16 +88,20 @@ describe("parseBody", () => {
     '{"model":"a\\u0000b"}',
     '{"model":"\u202em"}',
     `{"model":"${"m".repeat(257)}"}`,
+    `{"model":"${"m".repeat(100_000)}"}`,
   ])("refuses %s as a model", (body) => expect(failure(body)).toMatchObject({ code: "invalid_value", param: "model" }));
 
   it.each(["1", '"true"', "[]"])("refuses %s as stream", (stream) => {
     expect(failure(`{"model":"m","stream":${stream}}`)).toMatchObject({ code: "invalid_value", param: "stream" });
   });
 
-  it.each(["model", "stream", "keep_alive"])("refuses a repeated %s, which a backend might read differently", (key) => {
-    const body = `{"model":"m","stream":true,"keep_alive":5,"${key}":null}`;
-    expect(failure(body)).toMatchObject({ code: "duplicate_key", param: key, status: 400 });
-  });
+  it.each(["model", "stream", "keep_alive", "messages"])(
+    "refuses a repeated %s, which a backend might read differently",
+    (key) => {
+      const body = `{"model":"m","stream":true,"keep_alive":5,"messages":[],"${key}":null}`;
+      expect(failure(body)).toMatchObject({ code: "duplicate_key", param: key, status: 400 });
+    },
+  );
 
   it("lets the keys of JavaScript's objects through as data", () => {
     const body = '{"__proto__":{"stream":true},"constructor":{},"model":"m"}';
