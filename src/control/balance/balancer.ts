@@ -72,19 +72,23 @@ export const session: Balancer = (candidates, ask) => {
 function meanQueue(candidates: readonly Candidate[]): number {
   let prompts = 0;
   for (const { queuedPrompts } of candidates) prompts += queuedPrompts;
-  return candidates.length === 0 ? 0 : prompts / candidates.length;
+  return prompts / Math.max(1, candidates.length);
 }
 
 /** Of those that may get it and cost as little as the cheapest, or hardly more, the one that is least busy. */
 function cheapest(candidates: readonly Candidate[], cost: Cost, slack: Cost = none): number {
   const stale = isTurnOfStale(candidates);
   let least = Infinity;
-  for (const [index, candidate] of candidates.entries()) {
+  let index = 0;
+  for (const candidate of candidates) {
     if (candidate.hasRoom && candidate.isStale === stale) least = Math.min(least, cost(candidate, index));
+    index++;
   }
   let best: Candidate | undefined;
   let bestAt = -1;
-  for (const [index, candidate] of candidates.entries()) {
+  index = -1;
+  for (const candidate of candidates) {
+    index++;
     if (!candidate.hasRoom || candidate.isStale !== stale) continue;
     if (cost(candidate, index) > least + slack(candidate, index)) continue;
     if (best !== undefined && !isLessBusy(candidate, best)) continue;
@@ -95,7 +99,8 @@ function cheapest(candidates: readonly Candidate[], cost: Cost, slack: Cost = no
 }
 
 function isTurnOfStale(candidates: readonly Candidate[]): boolean {
-  return !candidates.some(({ hasRoom, isStale }) => hasRoom && !isStale);
+  for (const { hasRoom, isStale } of candidates) if (hasRoom && !isStale) return false;
+  return true;
 }
 
 function none(): number {

@@ -55,7 +55,7 @@ export class ModelRouter {
   }
 
   get hasRoom(): boolean {
-    return this.#seats.some((seat) => seat.hasRoom);
+    return this.#seats.some(({ replica }) => replica.hasRoom);
   }
 
   /** It takes requests from here on, with nothing in its cache. */
@@ -94,11 +94,10 @@ export class ModelRouter {
 
   /** Gives the request to a replica; undefined where none has room. */
   assign(request: RoutedRequest): Assignment | undefined {
-    if (!this.hasRoom) return undefined;
+    const now = this.#clock.now();
+    if (!this.#refresh(now)) return undefined;
     const tokens = request.prompt === undefined ? 0 : promptTokens(request.prompt);
     const count = this.#lookUp(request.prompt, tokens);
-    const now = this.#clock.now();
-    for (const seat of this.#seats) seat.refresh(now);
     const ask = { tokens, cachedTokens: this.#cached, sessionAt: this.#sessionAt(request.session) };
     const at = this.#policy.balance(this.#seats, ask);
     const seat = this.#seats[at];
@@ -110,6 +109,13 @@ export class ModelRouter {
     this.sent.cachedTokens += cachedTokens;
     const prompt = { tokens: tokens - cachedTokens, since: now, silent: request.stream === false };
     return new Assignment(seat, prompt, this.#clock);
+  }
+
+  /** Whether anybody has room. */
+  #refresh(now: number): boolean {
+    let hasRoom = false;
+    for (const seat of this.#seats) hasRoom = seat.refresh(now) || hasRoom;
+    return hasRoom;
   }
 
   /** Finds out who has how much of the prompt cached; says how many blocks it has. Nothing is hashed where there is no choice. */

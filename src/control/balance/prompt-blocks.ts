@@ -14,7 +14,7 @@ const PRIME_2 = 0x85ebca77;
 const PRIME_3 = 0xc2b2ae3d;
 
 /** Tokens that so many bytes of text are, roughly. */
-export function tokensOf(bytes: number): number {
+function tokensOf(bytes: number): number {
   return bytes / 4;
 }
 

@@ -18,9 +18,15 @@ export class Seat<R extends Served = Replica> implements Candidate {
   readonly backlog: Backlog;
   /** What its cache holds, as far as that is known. */
   cacheTokens = USUAL_CACHE_TOKENS;
-  /** As of the last `refresh`. */
-  queuedTokens = 0;
   readonly #rate: PrefillRate;
+  // As of the last `refresh`: looked up once a decision, however often it is asked for.
+  hasRoom = false;
+  isStale = false;
+  inFlight = 0;
+  lastGrant = 0;
+  queuedPrompts = 0;
+  queuedTokens = 0;
+  rate = 1;
 
   constructor(replica: R, slot: number, model: ModelRate) {
     this.replica = replica;
@@ -29,32 +35,17 @@ export class Seat<R extends Served = Replica> implements Candidate {
     this.backlog = new Backlog(this.#rate);
   }
 
-  refresh(now: number): void {
+  /** Says whether it has room. */
+  refresh(now: number): boolean {
+    const { hasRoom, isStale, inFlight, lastGrant } = this.replica;
+    this.hasRoom = hasRoom;
+    this.isStale = isStale;
+    this.inFlight = inFlight;
+    this.lastGrant = lastGrant;
     this.queuedTokens = this.backlog.tokensLeft(now);
-  }
-
-  get hasRoom(): boolean {
-    return this.replica.hasRoom;
-  }
-
-  get isStale(): boolean {
-    return this.replica.isStale;
-  }
-
-  get inFlight(): number {
-    return this.replica.inFlight;
-  }
-
-  get lastGrant(): number {
-    return this.replica.lastGrant;
-  }
-
-  get queuedPrompts(): number {
-    return this.backlog.prompts;
-  }
-
-  get rate(): number {
-    return this.#rate.perSecond;
+    this.queuedPrompts = this.backlog.prompts;
+    this.rate = this.#rate.perSecond;
+    return hasRoom;
   }
 }
 
