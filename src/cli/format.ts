@@ -46,7 +46,7 @@ export function formatFate(
 /** "ready", "loading (weights 62%, about 40 s left)", "sleeping", "waking up (about 3 s left)". */
 export function formatState(name: string, reason = "", etaSeconds?: number): string {
   const state = WORDS[name] ?? name;
-  if (state === "ready" || state === "sleeping") return state;
+  if (state === "sleeping") return state;
   const news = newsOf(state, reason);
   const short = news.length > LONGEST_REASON ? `${news.slice(0, LONGEST_REASON - 1)}…` : news;
   const known = [short, formatLeft(reason, etaSeconds)].filter((text) => text !== "");

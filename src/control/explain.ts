@@ -41,7 +41,10 @@ export function explain(snapshot: FleetSnapshot, now: number, order: LaunchOrder
   const { demand, demands } = withDemand(snapshot, demandOf(order, now));
   const serving =
     demand.kind === "requests" ? snapshot.replicas.find((one) => one.model === model && isLive(one)) : undefined;
-  if (serving !== undefined) return serves(serving, `${serving.name} is ${serving.state}`);
+  if (serving !== undefined) {
+    const reasons = snapshot.replicas.flatMap((one) => (one.model === model ? whyLeftOut(one) : []));
+    return { ...serves(serving, `${serving.name} is ${serving.state}`), reasons };
+  }
   const decided = plan({ ...snapshot, demands }, now);
   const action = decided.actions.find((one) => isAnswer(one, demand));
   if (action === undefined) return held(snapshot, decided, { demand, now });
@@ -58,6 +61,10 @@ export function explain(snapshot: FleetSnapshot, now: number, order: LaunchOrder
     case "stop":
       return held(snapshot, decided, { demand, now });
   }
+}
+
+function whyLeftOut({ name, leftOut }: ReplicaSnapshot): readonly string[] {
+  return leftOut === undefined ? [] : [`${name} is ${leftOut}`];
 }
 
 /** A request joins those that wait for the model already, and shares their fate. */

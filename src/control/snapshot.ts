@@ -53,6 +53,8 @@ export interface ReplicaSnapshot {
   readonly runtime: RuntimeName;
   readonly state: ReplicaState;
   readonly responsive: boolean;
+  /** Why others get its requests where there are any; absent where it is as good as they. */
+  readonly leftOut?: string;
   readonly gpus: readonly string[];
   readonly inFlight: number;
   /** Requests waiting for its model. */
@@ -146,6 +148,7 @@ export function snapshotOf(
     flags,
     state: replica.state,
     responsive: replica.responsive,
+    ...(replica.ejection === undefined ? undefined : { leftOut: replica.reason }),
     inFlight: replica.inFlight,
     idleSince: replica.idleSince,
     readyAt: replica.readyAt ?? 0,

@@ -67,7 +67,8 @@ describe("format", () => {
   });
 
   it("adds the reason to a state that needs one, shortened", () => {
-    expect(formatState("ready", "because")).toBe("ready");
+    expect(formatState("ready", "ready")).toBe("ready");
+    expect(formatState("ready", "left out for 2s")).toBe("ready (left out for 2s)");
     expect(formatState("loading", "weights 62%")).toBe("loading (weights 62%)");
     expect(formatState("loading", "loading weights 62%", 40)).toBe("loading (weights 62%, about 40 s left)");
     expect([61, 59, 11, 10, 3].map((eta) => formatState("loading", "", eta))).toEqual(

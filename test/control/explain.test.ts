@@ -29,6 +29,12 @@ describe("an explanation", () => {
     expect(ask({ replicas })).toMatchObject({ verdict: "serves", gpus: ids(0, 4), summary: `a-1 is ${state}` });
   });
 
+  it("says which of its replicas are left out, and why", () => {
+    const leftOut = "left out for 2s: it broke off an answer";
+    const replicas = [replica("a", { gpus: ids(0, 4) }), replica("a", { name: "a-2", gpus: ids(4, 8), leftOut })];
+    expect(ask({ replicas })).toMatchObject({ verdict: "serves", reasons: [`a-2 is ${leftOut}`] });
+  });
+
   it("names who would be evicted, and why", () => {
     const replicas = [replica("b", { gpus: ids(0, 4) }), replica("c", { gpus: ids(4, 8), inFlight: 1 })];
     const answer = ask({ replicas });

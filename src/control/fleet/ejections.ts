@@ -7,6 +7,7 @@
 // Where all that serve a model are left out or on trial, they serve all the same: bad answers are better than none. A part of
 // the fleet: synchronous.
 import type { Clock, Timer } from "../../lib/clock.ts";
+import { formatDuration } from "../../lib/units.ts";
 import type { Journal } from "../journal.ts";
 import type { Replica } from "../replica.ts";
 
@@ -72,6 +73,7 @@ export class Ejections {
     const ejection = { why, failures, forMs, until: this.#deps.clock.now() + forMs };
     this.#cases.set(replica, { ...ejection, outAt: this.#grants, trialAt: undefined, trial: undefined, timer });
     replica.ejection = ejection;
+    replica.reason = `left out for ${formatDuration(forMs)}: ${why}`;
     this.#deps.journal.ejected(replica, ejection);
     this.review(replica.model);
   }
@@ -99,6 +101,7 @@ export class Ejections {
     const wasOut = replica.isLeftOut;
     replica.ejection = undefined;
     replica.isLeftOut = false;
+    if (replica.isServing) replica.reason = "ready";
     this.review(replica.model);
     if (wasOut) this.#deps.onOpen(replica.model);
   }

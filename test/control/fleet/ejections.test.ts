@@ -57,6 +57,14 @@ describe("a replica whose request failed", () => {
     }
   });
 
+  it("tells people what is held against it, as long as that is so", () => {
+    const { replicas, fail, ejections } = setUp("a", "b");
+    fail(replicas[0]!);
+    expect(replicas[0]!.reason).toBe("left out for 1 s: broke off");
+    ejections.forget(replicas[0]!);
+    expect(replicas[0]!.reason).toBe("ready");
+  });
+
   it("gets one request after that, and no other before it is known what became of it", async () => {
     const { clock, replicas, fail, grant, out, ejections } = setUp("a", "b");
     const [a] = replicas;
