@@ -44,7 +44,9 @@ interface How {
 }
 
 async function startGateway(place: Place, how: How): Promise<Running> {
-  const { folder, profile, realtime } = place;
+  const { folder, profile } = place;
+  // The profiler's thread would have to wait for the one that it watches.
+  const realtime = place.realtime && profile === undefined;
   const port = await freePort();
   await mkdir(join(folder, "recipes"));
   await writeFile(join(folder, "recipes", "bench.yaml"), recipeOf(place));
