@@ -123,7 +123,8 @@ export class Reply {
     this.#socket = this.#outgoing.socket;
     this.#socket?.cork();
     this.#isCorked = this.#socket !== null;
-    if (!isHeld) this.#outgoing.flushHeaders();
+    // Headers are Latin-1; `flushHeaders` would send them as UTF-8.
+    if (!isHeld) this.#outgoing.write("", "latin1");
   }
 
   /** Whole chunks, framing and all, where `takesFrames`; `contentBytes` of them are content. */

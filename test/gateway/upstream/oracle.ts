@@ -30,7 +30,7 @@ export function oracle(): (bytes: Buffer) => Promise<Understood | undefined> {
     answer = Buffer.from(bytes);
     const client = new Client(origin, { maxHeaderSize: 64 * 1024 });
     try {
-      return await understand(client);
+      return await askOver(client, { path: "/", body: "x" });
     } catch {
       return undefined;
     } finally {
@@ -39,13 +39,17 @@ export function oracle(): (bytes: Buffer) => Promise<Understood | undefined> {
   };
 }
 
-function understand(client: Client): Promise<Understood> {
+/** POSTs JSON; rejects where undici refuses the answer. */
+export function askOver(
+  client: Client,
+  request: { readonly path: string; readonly body: string },
+): Promise<Understood> {
   return new Promise((resolve, reject) => {
     let status = 0;
     let headers: readonly string[] = [];
     const parts: Buffer[] = [];
     client.dispatch(
-      { method: "POST", path: "/", body: "x" },
+      { method: "POST", headers: { "content-type": "application/json" }, ...request },
       {
         onRequestStart() {},
         onResponseStart(controller, statusCode) {
