@@ -41,6 +41,8 @@ export class Exchange {
   readonly reply: Reply;
   readonly startedAt: number;
   phase: Phase = "reading";
+  /** Its place among those under way. */
+  place = -1;
   /** Whether its wait began with no replica that serves. */
   waitsForStart = false;
   /** There while the client waits with a stream. */

@@ -7,6 +7,7 @@ import { createForward, type Forward } from "./forward.ts";
 import { readRequest } from "./request.ts";
 import { resolveModel } from "./resolve.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** Serves one request to the end of its answer. Never rejects: a failure is told to the client and recorded, once. */
 export type Inference = (init: ExchangeInit) => Promise<void>;
@@ -17,8 +18,8 @@ const MAX_ATTEMPTS = 3;
 export function createInference(deps: GatewayDeps): Inference {
   const forward = createForward(deps.settings, deps.clock);
   const retries = new RetryBudget(deps.clock);
-  const underWay = new Set<Exchange>();
-  deps.cutting.addEventListener("abort", () => underWay.forEach((exchange) => exchange.abort(shuttingDown())));
+  const underWay = new UnderWay<Exchange>();
+  deps.cutting.addEventListener("abort", () => underWay.all().forEach((exchange) => exchange.abort(shuttingDown())));
   return async (init) => {
     const exchange = new Exchange(init, deps);
     underWay.add(exchange);
