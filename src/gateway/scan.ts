@@ -36,7 +36,7 @@ export function scanMembers(body: Buffer): Members {
   const closing = body[first] === CLOSE_BRACE ? first : findMembers(body, { json, opening, members });
   const end = json.token(CLOSE_BRACE, closing);
   if (end !== body.length) throw invalidJson(end);
-  if (!isUtf8(body)) throw new AimError("invalid_json", "the request body is not valid UTF-8");
+  if (!json.isAscii && !isUtf8(body)) throw new AimError("invalid_json", "the request body is not valid UTF-8");
   return members;
 }
 

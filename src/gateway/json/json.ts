@@ -38,6 +38,11 @@ export class Json {
     this.#text = new Text(body);
   }
 
+  /** Whether there was nothing else so far. */
+  get isAscii(): boolean {
+    return this.#text.isAscii;
+  }
+
   space(start: number): number {
     let at = start;
     while (isSpace(this.#byte(at))) at++;

@@ -7,9 +7,13 @@ export const SLICE_BYTES = 16 * 1024;
 /** \uXXXX: one that begins closer to the end of a slice may be cut. */
 const LONGEST_ESCAPE = 6;
 
+/** What text.wat takes as its mask: whether bytes beyond ASCII stop it, too. */
+const ASCII = 0x02;
+const ANY = 0x82;
+
 interface Exports {
   readonly memory: WebAssembly.Memory;
-  readonly endOfText: (at: number) => number;
+  readonly endOfText: (at: number, mask: number) => number;
 }
 
 const { memory, endOfText } = instantiate();
@@ -28,9 +32,15 @@ export class Text {
   /** What of the body lies in the memory. */
   #start = 0;
   #end = 0;
+  #mask = ASCII;
 
   constructor(body: Buffer) {
     this.#body = body;
+  }
+
+  /** Whether all strings so far are plain ASCII. Found on the way, it saves most bodies the check of their UTF-8. */
+  get isAscii(): boolean {
+    return this.#mask === ASCII;
   }
 
   /**
@@ -39,17 +49,21 @@ export class Text {
    */
   end(at: number): number {
     if (at >= this.#end) this.#load(at);
-    let stop = this.#start + endOfText(at - this.#start);
-    while (this.#mayBeCut(stop)) {
-      this.#load(stop);
-      stop = this.#start + endOfText(0);
-    }
+    let stop = this.#start + endOfText(at - this.#start, this.#mask);
+    while (this.#goesOn(stop)) stop = this.#start + endOfText(stop - this.#start, this.#mask);
     return stop;
   }
 
-  /** Whether only the end of the slice may have stopped it, so that it has to be looked at in another one. */
-  #mayBeCut(stop: number): boolean {
-    return stop > this.#end - LONGEST_ESCAPE && this.#end < this.#body.length;
+  /** Whether it was not the text that stopped it, but how it was looked at, which is changed then. */
+  #goesOn(stop: number): boolean {
+    if (this.isAscii && (this.#body[stop] ?? 0) >= 0x80) {
+      this.#mask = ANY;
+      return true;
+    }
+    // An escape may be cut by the end of the slice.
+    if (stop <= this.#end - LONGEST_ESCAPE || this.#end === this.#body.length) return false;
+    this.#load(stop);
+    return true;
   }
 
   #load(at: number): void {

@@ -6,7 +6,7 @@
 
   ;; Index of the first byte from $at on that is not the inside of a string: the closing quote, or what must not stand there,
   ;; which is a control character (such as that zero) or a backslash that begins no whole escape.
-  (func (export "endOfText") (param $at i32) (result i32)
+  (func (export "endOfText") (param $at i32) (param $mask i32) (result i32)
     (local $bytes v128)
     (local $stops i32) ;; one bit for each of the 16 bytes that is a quote, a control character or a backslash
     (local $after i32) ;; index after the latest escape
@@ -14,11 +14,11 @@
     ;; Constants stay in registers only as locals: written into the loop they would be made anew in each round.
     (local $backslash v128) (local $flip v128) (local $bound v128)
     (local.set $backslash (i8x16.splat (i32.const 0x5c)))
-    ;; One comparison finds quotes and control characters: flipping bit 1 takes the quote from 0x22 to 0x20, next to the
-    ;; control characters, and the space from 0x20 to 0x22. Flipping bit 7 of both sides lets a signed comparison, the only
-    ;; cheap one, see bytes as unsigned.
-    (local.set $flip (i8x16.splat (i32.const 0x82)))
-    (local.set $bound (i8x16.splat (i32.const 0xa1)))
+    ;; One comparison finds quotes and control characters: flipping bit 1 ($mask is 0x02) takes the quote from 0x22 to 0x20,
+    ;; next to the control characters, and the space from 0x20 to 0x22. It is a signed one, the only cheap one, so that bytes
+    ;; beyond ASCII are found, too, unless bit 7 of both sides is flipped as well ($mask is 0x82).
+    (local.set $flip (i8x16.splat (local.get $mask)))
+    (local.set $bound (i8x16.splat (i32.xor (local.get $mask) (i32.const 0x23))))
 
     (loop $block
       ;; A loop of its own, so that the constants need not leave their registers for what is rarer.
