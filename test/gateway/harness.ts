@@ -4,6 +4,7 @@ import { Hono } from "hono";
 import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import { createApp } from "../../src/gateway/app.ts";
+import type { Timeouts } from "../../src/catalog/recipe.ts";
 import type { GatewayDeps, GatewaySettings } from "../../src/gateway/deps.ts";
 import type { ApiKey } from "../../src/gateway/keys.ts";
 import type { ModelCard, ReplicaPool } from "../../src/gateway/pool.ts";
@@ -73,6 +74,8 @@ export interface GatewayOptions extends Partial<
   readonly backend?: FakeBackendOptions;
   /** Where the pool's leases point; the fake backend alone unless given. */
   readonly addresses?: readonly URL[];
+  /** The model's own limits. */
+  readonly timeouts?: Timeouts;
   /** Instead of a stub, which is idle then. */
   readonly slots?: ReplicaPool;
   /** What every random number is; 0 unless given. */
@@ -92,7 +95,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     directory: { list: () => CARDS, find: (name) => CARDS.find(({ id, aliases }) => [id, ...aliases].includes(name)) },
     resolve: (name) => {
       const card = CARDS.find(({ id, aliases }) => [id, ...aliases].includes(name));
-      return card && { model: card.id };
+      return card && { model: card.id, ...(options.timeouts && { timeouts: options.timeouts }) };
     },
     nearest: (name) => (name.startsWith("acme") ? MODEL : undefined),
     admin: options.admin ?? new Hono(),
