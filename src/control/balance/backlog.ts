@@ -5,12 +5,18 @@
 // or, where nothing of an answer is seen before all of it is there ("silent"), when a later prompt is read or it must have been.
 import type { PrefillRate } from "./rates.ts";
 
-/** A prompt that is being read, or waits for it. */
+/**
+ * A prompt that is being read, or waits for it. They know their neighbours themselves: of a set through which they all pass, V8
+ * keeps those that have left until it collects everything.
+ */
 export interface Unread {
   /** Without those that should be cached. */
   readonly tokens: number;
   readonly since: number;
   readonly silent: boolean;
+  /** Kept by its backlog. */
+  older?: Unread | undefined;
+  newer?: Unread | undefined;
 }
 
 /** A silent one is taken for read after so many times as long as it should take. */
@@ -18,9 +24,10 @@ const PATIENCE = 2;
 
 export class Backlog {
   readonly #rate: PrefillRate;
-  /** The eldest first. */
-  readonly #prompts = new Set<Unread>();
+  /** The eldest, which it is reading. */
   #head: Unread | undefined;
+  #newest: Unread | undefined;
+  #prompts = 0;
   #tokens = 0;
   /** When the last one that went did so: the next was not begun before. */
   #lastRead = -Infinity;
@@ -31,7 +38,7 @@ export class Backlog {
 
   /** Prompts that it has not read. */
   get prompts(): number {
-    return this.#prompts.size;
+    return this.#prompts;
   }
 
   /** Their tokens, all of the one that it is reading included. */
@@ -48,34 +55,38 @@ export class Backlog {
 
   add(prompt: Unread): void {
     this.#expire(prompt.since);
-    this.#prompts.add(prompt);
+    prompt.older = this.#newest;
+    if (this.#newest === undefined) this.#head = prompt;
+    else this.#newest.newer = prompt;
+    this.#newest = prompt;
+    this.#prompts += 1;
     this.#tokens += prompt.tokens;
-    this.#head ??= prompt;
   }
 
   /** Its answer begins. Does nothing for one that has gone already. */
   read(prompt: Unread, now: number): void {
-    if (!this.#prompts.has(prompt)) return;
-    let tokens = prompt.tokens;
-    let begun = prompt.since;
-    if (!prompt.silent) {
-      for (const elder of this.#prompts) {
-        if (!elder.silent) break;
-        tokens += elder.tokens;
-        begun = Math.min(begun, elder.since);
-        this.#remove(elder);
-      }
-      this.#rate.note(tokens, now - Math.max(begun, this.#lastRead));
-    }
+    if (!this.#has(prompt)) return;
+    if (!prompt.silent) this.#learn(prompt, now);
     this.#remove(prompt);
     this.#lastRead = now;
   }
 
   /** Its request has ended. Does nothing for one that has gone already. */
   drop(prompt: Unread, now: number): void {
-    if (!this.#prompts.has(prompt)) return;
+    if (!this.#has(prompt)) return;
     if (prompt === this.#head) this.#lastRead = now;
     this.#remove(prompt);
+  }
+
+  /** Silent ones before it have been read, too. */
+  #learn(prompt: Unread, now: number): void {
+    let { tokens, since: begun } = prompt;
+    while (this.#head?.silent && this.#head !== prompt) {
+      tokens += this.#head.tokens;
+      begun = Math.min(begun, this.#head.since);
+      this.#remove(this.#head);
+    }
+    this.#rate.note(tokens, now - Math.max(begun, this.#lastRead));
   }
 
   #expire(now: number): void {
@@ -94,10 +105,19 @@ export class Backlog {
     return (Math.max(0, now - since) / 1000) * this.#rate.perSecond;
   }
 
+  #has(prompt: Unread): boolean {
+    return prompt === this.#head || prompt.older !== undefined;
+  }
+
   #remove(prompt: Unread): void {
-    this.#prompts.delete(prompt);
+    const { older, newer } = prompt;
+    if (older === undefined) this.#head = newer;
+    else older.newer = newer;
+    if (newer === undefined) this.#newest = older;
+    else newer.older = older;
+    prompt.older = undefined;
+    prompt.newer = undefined;
+    this.#prompts -= 1;
     this.#tokens -= prompt.tokens;
-    if (prompt !== this.#head) return;
-    [this.#head] = this.#prompts;
   }
 }

@@ -107,7 +107,8 @@ export class ModelRouter {
     const cachedTokens = this.#cached[at] ?? 0;
     this.sent.tokens += tokens;
     this.sent.cachedTokens += cachedTokens;
-    const prompt = { tokens: tokens - cachedTokens, since: now, silent: request.stream === false };
+    const silent = request.stream === false;
+    const prompt = { tokens: tokens - cachedTokens, since: now, silent, older: undefined, newer: undefined };
     return new Assignment(seat, prompt, this.#clock);
   }
 
@@ -121,7 +122,8 @@ export class ModelRouter {
   /** Finds out who has how much of the prompt cached; says how many blocks it has. Nothing is hashed where there is no choice. */
   #lookUp(prompt: Prompt | undefined, tokens: number): number {
     this.#cached.length = 0;
-    if (prompt === undefined || this.#index === undefined || this.#seats.length < 2) return 0;
+    if (prompt === undefined || this.#index === undefined) return 0;
+    if (this.#seats.length < 2 || !this.#policy.looksAtPrompts) return 0;
     const count = hashBlocks(prompt, this.#seed, blocks);
     if (count === 0) return 0;
     this.#index.match(blocks, count, matched);
