@@ -16,6 +16,8 @@ export interface Place {
   readonly replicas: number;
   /** Of the KV cache of each replica. */
   readonly blocks: number;
+  /** What the gateway takes the size of that cache for, over what it is. */
+  readonly assumed: number;
 }
 
 export interface CellResult extends Place, Outcome {
@@ -25,10 +27,10 @@ export interface CellResult extends Place, Outcome {
 
 /** Medians over the seeds, each figure by itself. */
 export function runCell(source: Source, place: Place, policy: Policy): CellResult {
-  const { load, replicas, blocks } = place;
+  const { load, replicas, blocks, assumed } = place;
   const speed = { ...SPEED, blocks };
   const outcomes = source.workloads.map((workload, seed) =>
-    run(atLoad(workload, load, replicas, speed), policy, { replicas, speed, seed }),
+    run(atLoad(workload, load, replicas, speed), policy, { replicas, speed, seed, assumed }),
   );
   const of = (figure: (outcome: Outcome) => number) => median(outcomes.map(figure));
   return {

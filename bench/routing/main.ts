@@ -1,5 +1,5 @@
 // Compares ways to choose a replica, in virtual time: `npm run bench:routing -- [--trace FILE] [--workload NAME] [--policy NAME]
-// [--load SHARE] [--replicas N] [--blocks N] [--seeds N] [--requests N] [--quick] [--json FILE]`. The first six may be repeated.
+// [--load SHARE] [--replicas N] [--blocks N] [--assumed SHARE] [--seeds N] [--requests N] [--quick] [--json FILE]`. The first seven may be repeated.
 // `--real` asks real processes of the sim engine behind the real gateway instead: a few minutes, on an idle machine.
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     load: { type: "string", multiple: true },
     replicas: { type: "string", multiple: true },
     blocks: { type: "string", multiple: true },
+    assumed: { type: "string", multiple: true, default: ["1"] },
     seeds: { type: "string" },
     requests: { type: "string", default: "6000" },
     quick: { type: "boolean", default: false },
@@ -50,7 +51,12 @@ function placesOf(usualLoads: readonly string[]): readonly Place[] {
   const loads = numbers(values.load ?? usualLoads);
   const counts = numbers(values.replicas ?? (values.quick ? ["8"] : ["4", "8"]));
   const caches = numbers(values.blocks ?? (values.quick ? ["2000"] : ["600", "2000"]));
-  return counts.flatMap((replicas) => caches.flatMap((blocks) => loads.map((load) => ({ load, replicas, blocks }))));
+  const assumptions = numbers(values.assumed);
+  return counts.flatMap((replicas) =>
+    caches.flatMap((blocks) =>
+      loads.flatMap((load) => assumptions.map((assumed) => ({ load, replicas, blocks, assumed }))),
+    ),
+  );
 }
 
 async function traces(): Promise<readonly Source[]> {

@@ -98,6 +98,16 @@ export const POLICIES: readonly Policy[] = [
           return (queuedTokens + own) * (inFlight + 1);
         }),
   },
+  {
+    name: "ttft-alone",
+    about: "the soonest predicted first token, whatever that does to others",
+    make:
+      () =>
+      ({ candidates, wish }) =>
+        leastOf(candidates, ({ queuedTokens, rate }, index) => {
+          return (queuedTokens + wish.tokens - (wish.cachedTokens[index] ?? 0)) / rate;
+        }),
+  },
   OURS,
   ORACLE,
 ];

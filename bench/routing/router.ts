@@ -4,7 +4,7 @@ import type { Ask as Wish, Candidate } from "../../src/control/balance/balancer.
 import { PrefixIndex } from "../../src/control/balance/prefix-index.ts";
 import { BLOCK_TOKENS as INDEX_BLOCK_TOKENS, MOST_BLOCKS } from "../../src/control/balance/prompt-blocks.ts";
 import { ModelRate, PrefillRate } from "../../src/control/balance/rates.ts";
-import { BLOCK_TOKENS, type Speed } from "./speed.ts";
+import { BLOCK_TOKENS } from "./speed.ts";
 import type { Ask } from "./workload.ts";
 
 interface Sent {
@@ -31,13 +31,14 @@ export class Router {
   readonly #matches = new Uint32Array(32);
   #grants = 0;
 
-  constructor(replicas: number, speed: Speed) {
+  /** `blocks`: what their caches hold, as far as it knows. */
+  constructor(replicas: number, blocks: number) {
     const model = new ModelRate();
     this.#known = Array.from({ length: replicas }, () => {
       const rate = new PrefillRate(model);
       return { inFlight: 0, lastGrant: 0, rate, backlog: new Backlog(rate) };
     });
-    for (let slot = 0; slot < replicas; slot++) this.#index.setCapacity(slot, speed.blocks * PARTS);
+    for (let slot = 0; slot < replicas; slot++) this.#index.setCapacity(slot, blocks * PARTS);
   }
 
   /** The replicas as a balancer sees them. */
@@ -58,7 +59,7 @@ export class Router {
     this.#hashed = this.#hash(ask);
     this.#index.match(this.#hashes, this.#hashed, this.#matches);
     const cachedTokens = this.#known.map((_, slot) => (this.#matches[slot] ?? 0) * INDEX_BLOCK_TOKENS);
-    return { tokens: ask.tokens, cachedTokens, sessionAt: -1 };
+    return { tokens: Math.min(ask.tokens, MOST_BLOCKS * INDEX_BLOCK_TOKENS), cachedTokens, sessionAt: -1 };
   }
 
   /** The request that `wish` was asked about last goes to that replica. */

@@ -28,10 +28,16 @@ export interface RunOptions {
   readonly replicas: number;
   readonly speed: Speed;
   readonly seed: number;
+  /** What the gateway takes the size of the caches for, over what it is; 1 when absent. */
+  readonly assumed?: number;
 }
 
-export function run(workload: Workload, policy: Policy, { replicas: count, speed, seed }: RunOptions): Outcome {
-  const router = new Router(count, speed);
+export function run(
+  workload: Workload,
+  policy: Policy,
+  { replicas: count, speed, seed, assumed = 1 }: RunOptions,
+): Outcome {
+  const router = new Router(count, Math.round(assumed * speed.blocks));
   const choose = policy.make({ replicas: count, speed, random: new Seeded(seed) });
   const waits: number[] = [];
   let total = 0;

@@ -9,7 +9,7 @@ import { SPEED } from "../../bench/routing/speed.ts";
 import { readTrace, tracesBeside } from "../../bench/routing/trace-file.ts";
 import { atLoad, type Workload } from "../../bench/routing/workload.ts";
 
-const PLACE: Place = { load: 0.75, replicas: 8, blocks: 2000 };
+const PLACE: Place = { load: 0.75, replicas: 8, blocks: 2000, assumed: 1 };
 const COMPARED = [ROUND_ROBIN, LEAST_IN_FLIGHT, OURS, ORACLE];
 
 function made(name: string, seed = 0, requests = 1500): Workload {
@@ -113,7 +113,7 @@ function choicesOf(name: string, times: readonly number[]): number[] {
 }
 
 it("says which promise is broken, and where", () => {
-  const place = { workload: "random", load: 0.5, replicas: 4, blocks: 600 };
+  const place = { workload: "random", load: 0.5, replicas: 4, blocks: 600, assumed: 1 };
   const result = (policy: string, mean: number): CellResult => ({
     ...place,
     policy,
