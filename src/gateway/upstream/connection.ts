@@ -232,13 +232,16 @@ export class Connection {
     this.#body = undefined;
   }
 
-  /** Where to read next: behind bytes that are in use, into more memory where it all was filled, else where it was. */
+  /**
+   * Where to read next: behind bytes that are in use, into more memory where it all was filled, else where it was. The memory
+   * is one sink's while it has any of it in use: when a later one says `free`, it speaks of its own bytes only.
+   */
   #nextBuffer(taken: "free" | "kept" | "full", count: number): void {
+    const isIdle = this.#sink === undefined;
     const isFilled = count === this.#buffer.length;
-    const size = this.#sink === undefined ? SMALL_BYTES : isFilled ? LARGE_BYTES : this.#memory.length;
+    const size = isIdle ? SMALL_BYTES : isFilled ? LARGE_BYTES : this.#memory.length;
     const isFree = taken === "free";
-    if (!isFree && size === this.#memory.length && this.#buffer.length - count >= MIN_BYTES)
-      this.#buffer = this.#buffer.subarray(count);
+    if (!isFree && !isIdle && this.#buffer.length - count >= MIN_BYTES) this.#buffer = this.#buffer.subarray(count);
     else {
       if (!isFree || size !== this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(size);
       this.#buffer = this.#memory;

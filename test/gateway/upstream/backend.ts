@@ -17,8 +17,6 @@ export interface Backend {
 
 export interface BackendOptions {
   readonly host?: string;
-  /** Called with each connection, before anything comes. */
-  readonly onAccept?: (socket: Socket) => void;
   /** Called with the first bytes of each connection. */
   readonly onBytes?: (socket: Socket) => void;
 }
@@ -26,7 +24,7 @@ export interface BackendOptions {
 /** Ends with the test. It leaves its half of a connection open until it closes it itself. */
 export async function startBackend(
   answer: (socket: Socket, request: string) => void,
-  { host = "127.0.0.1", onAccept, onBytes }: BackendOptions = {},
+  { host = "127.0.0.1", onBytes }: BackendOptions = {},
 ): Promise<Backend> {
   const sockets: Socket[] = [];
   const requests: string[] = [];
@@ -35,7 +33,6 @@ export async function startBackend(
     sockets.push(socket);
     socket.on("error", () => {}); // resets are part of the game
     socket.once("end", () => socket.destroy());
-    onAccept?.(socket);
     if (onBytes !== undefined) socket.once("data", () => onBytes(socket));
     socket.on("data", (bytes: Buffer) => {
       heard += bytes.toString("latin1");

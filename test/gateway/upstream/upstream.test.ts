@@ -47,17 +47,9 @@ describe("a request", () => {
   });
 
   it("is unreachable where nobody listens", async () => {
-    const backend = await startWilling();
-    const upstream = createUpstream();
-    await ask(upstream, backend.address).over();
-    const { address } = await startBackend(() => {}, { onAccept: (socket) => socket.destroy() });
-    address.port = "1";
-    const asked = ask(upstream, address);
-    expect([await asked.over(), asked.failure, asked.calls]).toMatchObject([
-      "unreachable",
-      { reused: false },
-      ["onFailure"],
-    ]);
+    const asked = ask(createUpstream(), new URL("http://127.0.0.1:1"));
+    const told = [await asked.over(), asked.failure, asked.calls];
+    expect(told).toMatchObject(["unreachable", { reused: false }, ["onFailure"]]);
   });
 
   it("is unreachable where the connection takes too long, and is not sent after all", async () => {
@@ -178,6 +170,15 @@ describe("bytes that were handed over", () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it("stay as they are while the connection serves another sink, which has no use for its own", async () => {
+    const backend = await startBackend((socket, request) => void socket.write(WHOLE.replace("{}", request.slice(-2))));
+    const upstream = createUpstream();
+    const kept = ask(upstream, backend.address, { body: Buffer.from("ab"), taking: () => "kept" });
+    await kept.over();
+    for (const body of ["cd", "ef", "gh"]) await ask(upstream, backend.address, { body: Buffer.from(body) }).over();
+    expect([kept.text, backend.sockets.length]).toEqual(["ab", 1]);
   });
 
   it("hold little memory beside their own", async () => {
