@@ -5,7 +5,7 @@ import { formatDuration } from "../lib/units.ts";
 import type { EventLog } from "../telemetry/events.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { Ejection } from "./fleet/ejections.ts";
+import type { Ejection } from "./fleet/ejection.ts";
 import type { ReplicaFailure } from "./fleet/failures.ts";
 import type { GpuChange } from "./fleet/gpus.ts";
 import { decisionEvent, holdEvent, typeOf, whyOf } from "./journal/decision-words.ts";

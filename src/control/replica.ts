@@ -16,7 +16,7 @@
 // An adopted replica (found running after our own restart) enters at `loading`.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
-import type { Ejection } from "./fleet/ejections.ts";
+import type { Ejection } from "./fleet/ejection.ts";
 import { StartProgress } from "./launcher/phases.ts";
 import type { StopCause } from "./planner/why.ts";
 

@@ -10,6 +10,7 @@ import type { Clock, Timer } from "../../lib/clock.ts";
 import { formatDuration } from "../../lib/units.ts";
 import type { Journal } from "../journal.ts";
 import type { Replica } from "../replica.ts";
+import type { Ejection } from "./ejection.ts";
 
 const FIRST_MS = 1_000;
 const LONGEST_MS = 60_000;
@@ -20,17 +21,6 @@ export interface EjectionsDeps {
   /** One of the model may take a request again. */
   readonly onOpen: (model: string) => void;
   readonly journal: Pick<Journal, "ejected" | "trusted">;
-}
-
-/** Why a replica is left out of the choice, or on trial after that. */
-export interface Ejection {
-  /** What became of its last request that failed. */
-  readonly why: string;
-  /** How often in a row. */
-  readonly failures: number;
-  readonly forMs: number;
-  /** `Clock.now()` at which it may take one request again. */
-  readonly until: number;
 }
 
 interface Case extends Ejection {
