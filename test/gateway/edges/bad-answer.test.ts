@@ -32,6 +32,7 @@ describe("an answer that is none of a model server", () => {
     ["a status of two digits", `HTTP/1.1 20 OK\r\n${JSON_TYPE}Content-Length: 2\r\n\r\n{}`],
     ["another protocol", "SSH-2.0-OpenSSH_9.6\r\n\r\n"],
     ["a head without end", `${OK}X-A: ${"a".repeat(200_000)}`],
+    ["interim answers without end", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(20_000)],
   ])("is a 502: %s", async (_, bytes) => {
     const backend = await startRawBackend(
       (socket, request) => void socket.write(request.includes("second") ? WHOLE : bytes),
