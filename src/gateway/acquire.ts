@@ -36,7 +36,8 @@ async function waitForLease(wait: Wait): Promise<Lease> {
 }
 
 function hintsOf(target: Target, { requestId }: Exchange): RequestHints {
-  return { ...target.hints, requestId, bodyBytes: target.body.length };
+  const { hints, body, prompt, stream } = target;
+  return { ...hints, requestId, bodyBytes: body.length, prompt, stream };
 }
 
 function comeBackApart(error: AimError, { random }: AcquireDeps): AimError {

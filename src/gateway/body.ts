@@ -6,10 +6,10 @@ import { formatDuration } from "../lib/units.ts";
 const FIRST_CHUNKED_BYTES = 16 * 1024;
 
 /** Rejects with `request_too_large` as early as the size is known, and with `client_closed_request` when the client leaves. */
-export async function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const length = incoming.headers["content-length"];
   const announced = length === undefined ? undefined : Number(length);
-  if (announced !== undefined && announced > maxBytes) throw tooLarge(maxBytes);
+  if (announced !== undefined && announced > maxBytes) return Promise.reject(tooLarge(maxBytes));
   return collect(incoming, { maxBytes, capacity: announced ?? Math.min(FIRST_CHUNKED_BYTES, maxBytes) });
 }
 
@@ -24,7 +24,7 @@ function collect(
     const onData = (chunk: Buffer) => {
       const needed = used + chunk.length;
       if (needed > maxBytes) {
-        stop();
+        incoming.off("data", onData);
         return reject(tooLarge(maxBytes));
       }
       // The usual case: Node gives each chunk memory of its own.
@@ -36,18 +36,10 @@ function collect(
       }
       used = needed;
     };
-    const onEnd = () => {
-      stop();
-      resolve(body?.subarray(0, used) ?? Buffer.alloc(0));
-    };
-    const onGone = () => {
-      stop();
-      reject(clientGone());
-    };
-    const stop = () => incoming.off("data", onData).off("end", onEnd).off("close", onGone);
-    // Also for what comes after the end: a request without a listener for its errors ends the process.
-    incoming.on("error", onGone);
-    incoming.on("data", onData).on("end", onEnd).on("close", onGone);
+    // Means nothing once it has settled. And a request without a listener for its errors ends the process.
+    const onGone = () => reject(clientGone());
+    incoming.on("data", onData).on("error", onGone).on("close", onGone);
+    incoming.on("end", () => resolve(body?.subarray(0, used) ?? Buffer.alloc(0)));
   });
 }
 

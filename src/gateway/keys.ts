@@ -1,5 +1,5 @@
 // API keys: who may ask at all, and as whom. Compared as digests, all of them, so that timing tells nothing.
-import { hash, timingSafeEqual } from "node:crypto";
+import { hash } from "node:crypto";
 import { AimError } from "../errors.ts";
 import type { Priority } from "./pool.ts";
 
@@ -31,7 +31,7 @@ export function createKeyCheck(keys: readonly ApiKey[]): KeyCheck {
     const digest = digestOf(offeredKey(rawHeaders));
     let match: Client | undefined;
     // Never stops at the first that fits.
-    for (const one of known) if (timingSafeEqual(digest, one.digest)) match = one.client;
+    for (const one of known) if (areEqual(digest, one.digest)) match = one.client;
     if (match === undefined) throw refused("the API key is not valid");
     return match;
   };
@@ -56,8 +56,16 @@ function keyOf(name: string, value: string): string | undefined {
   return undefined;
 }
 
-function digestOf(key: string): Buffer {
-  return hash("sha256", key, "buffer");
+/** As text: comparing it costs less than making a buffer of it. */
+function digestOf(key: string): string {
+  return hash("sha256", key, "hex");
+}
+
+/** Of texts of one length, in a time that does not tell where they differ. */
+function areEqual(a: string, b: string): boolean {
+  let differences = 0;
+  for (let at = 0; at < a.length; at++) differences |= a.charCodeAt(at) ^ b.charCodeAt(at);
+  return differences === 0;
 }
 
 function refused(message: string): AimError {

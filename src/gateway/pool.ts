@@ -34,6 +34,8 @@ export interface RequestHints {
   readonly keepAliveMs?: number;
   /** What the engine will have to read; absent where nothing is known of it. */
   readonly prompt?: Prompt;
+  /** Whether its answer begins before it is whole, so that its first byte says that the prompt has been read. */
+  readonly stream?: boolean;
   /** Requests of one session are best served by one replica. */
   readonly session?: string;
 }

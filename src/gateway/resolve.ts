@@ -3,6 +3,7 @@ import type { ModelId, Timeouts } from "../catalog/recipe.ts";
 import { AimError } from "../errors.ts";
 import type { GatewayDeps } from "./deps.ts";
 import type { Hints } from "./hints.ts";
+import type { Prompt } from "./pool.ts";
 import type { InferenceRequest } from "./request.ts";
 import { type Edit, spliced } from "./splice.ts";
 
@@ -13,6 +14,7 @@ export interface Target {
   readonly body: Buffer;
   readonly stream: boolean;
   readonly hints: Hints;
+  readonly prompt: Prompt;
   /** How long it would wait for a replica, in ms. */
   readonly maxWaitMs: number;
   /** Limits of its own; absent: those that hold for all. */
@@ -23,9 +25,9 @@ export interface Target {
 export function resolveModel(request: InferenceRequest, catalog: Pick<GatewayDeps, "resolve" | "nearest">): Target {
   const found = catalog.resolve(request.model);
   if (found === undefined) throw modelNotFound(request.model, catalog);
-  const { headers, stream, hints, maxWaitMs } = request;
+  const { headers, stream, hints, maxWaitMs, prompt } = request;
   const { model, timeouts } = found;
-  return { model, headers, body: bodyFor(model, request), stream, hints, maxWaitMs, timeouts };
+  return { model, headers, body: bodyFor(model, request), stream, hints, prompt, maxWaitMs, timeouts };
 }
 
 /** The one message about an unknown name, wherever it was used. */

@@ -127,7 +127,7 @@ describe("a request with wishes", () => {
   it("is nobody's where there are no keys, and may do everything", async () => {
     const { chat, pool, ended } = await startGateway();
     await (await chat()).text();
-    expect(Object.keys(pool.asked[0]!.hints).sort()).toEqual(["bodyBytes", "requestId"]);
+    expect(Object.keys(pool.asked[0]!.hints).sort()).toEqual(["bodyBytes", "prompt", "requestId", "stream"]);
     expect((await ended())[0]).not.toHaveProperty("client");
   });
 
