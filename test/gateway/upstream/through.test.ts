@@ -103,8 +103,8 @@ describe("a client that reads slowly", { timeout: 120_000 }, () => {
 
   it.each<[string, string, (socket: Socket) => void]>([
     ["of known length", `Content-Length: ${BYTES}`, (socket) => void socket.write(content)],
-    ["in small chunks", "Transfer-Encoding: chunked", (socket) => void writeChunks(socket, 250)],
-    ["in large chunks", "Transfer-Encoding: chunked", (socket) => void writeChunks(socket, 100_000)],
+    ["in small chunks", "Transfer-Encoding: chunked", (socket) => writeChunks(socket, 250)],
+    ["in large chunks", "Transfer-Encoding: chunked", (socket) => writeChunks(socket, 100_000)],
     ["that ends with the connection", "X-A: b", (socket) => void socket.end(content)],
   ])("gets every byte of an answer %s, and is not read ahead for", async (_, header, body) => {
     const backend = await startBackend((socket) => {
