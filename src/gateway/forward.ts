@@ -34,7 +34,7 @@ export function createForward(settings: GatewaySettings, clock: Clock): Forward 
     try {
       let end = await send(job);
       // A backend may close an idle connection just as a request goes out on it; on a new one that cannot happen.
-      if (end.kind === "unanswered" && end.reused) end = await send(job, true);
+      if (end.kind === "unanswered" && end.stale) end = await send(job, true);
       lease.report(outcomeOf(end));
       return forwardEnd(end);
     } finally {

@@ -62,7 +62,8 @@ export function requestHeaders(
 /** The backend's headers for the client; both as names in lower case and values in turn. */
 export function responseHeaders(headers: readonly string[]): string[] {
   let named = NONE;
-  for (let at = 0; at + 1 < headers.length; at += 2) if (headers[at] === "connection") named = namedIn(headers[at + 1]);
+  for (let at = 0; at + 1 < headers.length; at += 2)
+    if (headers[at] === "connection") named = new Set([...named, ...namedIn(headers[at + 1])]);
   const passed: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? "";

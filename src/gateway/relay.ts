@@ -17,8 +17,8 @@ export type RelayEnd =
   | { readonly kind: "completed" }
   /** No connection: nothing was sent. */
   | { readonly kind: "unreachable"; readonly error: Error }
-  /** The request was sent, and the connection ended before the first byte of an answer. */
-  | { readonly kind: "unanswered"; readonly error: Error; readonly reused: boolean }
+  /** The request was sent, and the connection ended before the first byte of an answer; `stale` where it met its idle end. */
+  | { readonly kind: "unanswered"; readonly error: Error; readonly stale: boolean }
   /** The backend is to blame: it broke off, fell silent, or answered what cannot be passed on. */
   | { readonly kind: "broken" | "timeout" | "bad_answer"; readonly error: AimError }
   /** The client is to blame: it left, or cannot be served. */
@@ -26,6 +26,9 @@ export type RelayEnd =
 
 /** How much of an error that cannot be passed on as it is gets kept, to tell the client what it said. */
 const MAX_COLLECTED_BYTES = 64 * 1024;
+
+/** An idle connection that was closed says so at once; one that ends later has taken the request, and may have died of it. */
+const STALE_MS = 1_000;
 
 const COMPLETED: RelayEnd = { kind: "completed" };
 
@@ -111,7 +114,8 @@ export class Relay implements AnswerSink {
 
   onFailure({ kind, error, reused }: CallFailure): void {
     if (kind === "unreachable") this.#end({ kind, error });
-    else if (kind === "unanswered") this.#end({ kind, error, reused });
+    else if (kind === "unanswered")
+      this.#end({ kind, error, stale: reused && this.#clock.now() - this.#beganAt < STALE_MS });
     else if (kind === "broken") this.#end({ kind, error: brokenOff(error) });
     else this.#refuse("gave no proper HTTP answer", error);
   }

@@ -87,5 +87,7 @@ describe("responseHeaders", () => {
 
   it("drops what the Connection header names", () => {
     expect(responseHeaders(["connection", "keep-alive, x-hop", "x-hop", "1", "x-kept", "2"])).toEqual(["x-kept", "2"]);
+    const two = ["connection", "x-one", "connection", "x-two", "x-one", "1", "x-two", "2"];
+    expect(responseHeaders(two)).toEqual([]);
   });
 });
