@@ -36,10 +36,16 @@ function collect(
       }
       used = needed;
     };
-    // Means nothing once it has settled. And a request without a listener for its errors ends the process.
-    const onGone = () => reject(clientGone());
-    incoming.on("data", onData).on("error", onGone).on("close", onGone);
-    incoming.on("end", () => resolve(body?.subarray(0, used) ?? Buffer.alloc(0)));
+    let isWhole = false;
+    const onEnd = () => {
+      isWhole = true;
+      resolve(body?.subarray(0, used) ?? Buffer.alloc(0));
+    };
+    const onGone = () => {
+      if (!isWhole) reject(clientGone());
+    };
+    // None is taken off again, which would cost more than it saves; and without one for errors they would end the process.
+    incoming.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone);
   });
 }
 

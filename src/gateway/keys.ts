@@ -1,4 +1,5 @@
-// API keys: who may ask at all, and as whom. Compared as digests, all of them, so that timing tells nothing.
+// API keys: who may ask at all, and as whom. Looked up by digest: the time that takes tells something of the digest at most,
+// and nobody can choose a key by that.
 import { hash } from "node:crypto";
 import { AimError } from "../errors.ts";
 import type { Priority } from "./pool.ts";
@@ -26,14 +27,11 @@ export type KeyCheck = (rawHeaders: readonly string[]) => Client | undefined;
 /** Without any key everyone may ask; whether that is safe where we listen is for the configuration to decide. */
 export function createKeyCheck(keys: readonly ApiKey[]): KeyCheck {
   if (keys.length === 0) return () => undefined;
-  const known = keys.map(({ key, ...client }) => ({ digest: digestOf(key), client }));
+  const known = new Map(keys.map(({ key, ...client }) => [digestOf(key), client]));
   return (rawHeaders) => {
-    const digest = digestOf(offeredKey(rawHeaders));
-    let match: Client | undefined;
-    // Never stops at the first that fits.
-    for (const one of known) if (areEqual(digest, one.digest)) match = one.client;
-    if (match === undefined) throw refused("the API key is not valid");
-    return match;
+    const client = known.get(digestOf(offeredKey(rawHeaders)));
+    if (client === undefined) throw refused("the API key is not valid");
+    return client;
   };
 }
 
@@ -56,16 +54,8 @@ function keyOf(name: string, value: string): string | undefined {
   return undefined;
 }
 
-/** As text: comparing it costs less than making a buffer of it. */
 function digestOf(key: string): string {
-  return hash("sha256", key, "hex");
-}
-
-/** Of texts of one length, in a time that does not tell where they differ. */
-function areEqual(a: string, b: string): boolean {
-  let differences = 0;
-  for (let at = 0; at < a.length; at++) differences |= a.charCodeAt(at) ^ b.charCodeAt(at);
-  return differences === 0;
+  return hash("sha256", key, "base64");
 }
 
 function refused(message: string): AimError {
