@@ -87,8 +87,8 @@ const DOORS: readonly Door[] = [
   { world: "@hono/node-server", open: ["gateway/", "admin/"], why: "HTTP is served by gateway and admin" },
   {
     world: "undici",
-    open: ["gateway/", "runtime/engine-http", "cli/client"],
-    why: "outgoing HTTP has three doors, each with its own Agent",
+    open: ["runtime/engine-http", "cli/client"],
+    why: "outgoing HTTP has two doors beside gateway/upstream, each with its own Agent",
   },
   { world: "dockerode", open: ["runtime/docker/"], why: "only the docker driver speaks to the Docker Engine" },
   {
