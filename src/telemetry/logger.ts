@@ -36,7 +36,15 @@ function isoTime(): string {
   return said;
 }
 
-/** Passes on together what is written within one turn of the event loop, and what is left when the process ends. */
+/** What pino sets on a destination that asks for it by this symbol, before each line. */
+interface LevelledStream extends DestinationStream {
+  lastLevel: number;
+}
+
+/**
+ * Passes on together what is written within one turn of the event loop, and what is left when the process ends. Warnings and
+ * worse take what is before them along at once.
+ */
 export function gathered(destination: DestinationStream): DestinationStream {
   let lines = "";
   const flush = () => {
@@ -45,13 +53,20 @@ export function gathered(destination: DestinationStream): DestinationStream {
     if (all !== "") destination.write(all);
   };
   process.on("exit", flush);
-  return {
+  const stream: LevelledStream & { readonly [METADATA]: true } = {
+    [METADATA]: true,
+    lastLevel: 0,
     write(line) {
       if (lines === "") setImmediate(flush);
       lines += line;
+      if (stream.lastLevel >= WARN) flush();
     },
   };
+  return stream;
 }
+
+const METADATA = Symbol.for("pino.metadata");
+const WARN = 40;
 
 /** How often a reader that has fallen behind is given a millisecond to catch up. */
 const PAUSES = 50;

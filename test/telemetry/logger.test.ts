@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { linesTo } from "../../src/telemetry/logger.ts";
+import { gathered, linesTo } from "../../src/telemetry/logger.ts";
 
 function openFile(path: string, flags: string | number): number {
   const fd = openSync(path, flags);
@@ -54,5 +54,18 @@ describe("the log", () => {
     expect(drain(reader)).toMatch(/^(x{9999}\n)+x+$/);
     output.write("next\n");
     expect(drain(reader)).toBe("\nnext\n");
+  });
+
+  it("writes the lines of one turn together, and a warning at once with those before it", async () => {
+    const written: string[] = [];
+    const logger = pino({}, gathered({ write: (lines) => void written.push(lines) }));
+    logger.info("one");
+    logger.info("two");
+    expect(written).toEqual([]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(written.map((lines) => lines.split("\n").length - 1)).toEqual([2]);
+    logger.info("three");
+    logger.warn("four");
+    expect(written.map((lines) => lines.split("\n").length - 1)).toEqual([2, 2]);
   });
 });
