@@ -4,6 +4,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { Hono, type Context } from "hono";
 import { AimError, isAimError } from "../errors.ts";
+import type { Random } from "../lib/random.ts";
 import type { GatewayDeps } from "./deps.ts";
 import { internalError, renderError, shuttingDown } from "./error-response.ts";
 import { checkHost } from "./hosts.ts";
@@ -47,7 +48,7 @@ export function createApp(deps: GatewayDeps): GatewayApp {
     serveDirectly(incoming, outgoing) {
       const route = incoming.method === "POST" ? DIRECT.get(incoming.url ?? "") : undefined;
       if (route === undefined) return false;
-      const requestId = requestIdOf(incoming.headers["x-request-id"]) ?? deps.random.id();
+      const requestId = requestIdOf(incoming, deps.random);
       try {
         checkHost(incoming.rawHeaders, deps.allowedHosts);
         void serve(incoming, outgoing, { route, requestId, client: checkKey(incoming.rawHeaders) });
@@ -77,7 +78,7 @@ function createRouter(deps: GatewayDeps, { checkKey, serve }: Parts): Hono<Env> 
   const app = new Hono<Env>();
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env;
-    outgoing.setHeader("x-request-id", requestIdOf(incoming.headers["x-request-id"]) ?? deps.random.id());
+    outgoing.setHeader("x-request-id", requestIdOf(incoming, deps.random));
     checkHost(incoming.rawHeaders, deps.allowedHosts);
     if (!isOpen(c)) c.set("client", checkKey(incoming.rawHeaders));
     await next();
@@ -118,9 +119,10 @@ function refuseMethod(allow: string): (c: Context) => never {
   };
 }
 
-/** The client's own id where it is harmless in headers and logs. */
-function requestIdOf(header: string | string[] | undefined): string | undefined {
-  return typeof header === "string" && /^[\x21-\x7e]{1,128}$/.test(header) ? header : undefined;
+/** The client's own id where it is harmless in headers and logs, else a new one. */
+function requestIdOf({ headers }: IncomingMessage, random: Random): string {
+  const header = headers["x-request-id"];
+  return typeof header === "string" && /^[\x21-\x7e]{1,128}$/.test(header) ? header : random.id();
 }
 
 function isOpen(c: Context<Env>): boolean {

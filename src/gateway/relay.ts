@@ -107,7 +107,7 @@ export class Relay implements AnswerSink {
 
   onEnd(): void {
     const { reply } = this.#exchange;
-    if (this.#collected !== undefined) reply.endWith(backendError(this.#status, Buffer.concat(this.#collected)));
+    if (this.#state === "collecting") reply.endWith(backendError(this.#status, Buffer.concat(this.#collected ?? [])));
     else reply.end();
     this.#end(COMPLETED);
   }

@@ -125,6 +125,18 @@ describe("a stream that waits", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("is told of a backend's error that says nothing at all", async () => {
+    const { chat, pool, clock, backend, ended } = await startWaiting();
+    backend.respond((_, reply) => reply.body(503, "", { "content-type": "application/json" }));
+    const pending = chat({ stream: true });
+    await until(() => pool.asked.length === 1);
+    await clock.advance(1_000);
+    const response = await pending;
+    pool.grant();
+    expect(await response.text()).toContain('"message":"the backend answered with status 503"');
+    await ended();
+  });
+
   it.each([
     [
       { error: { message: "too long", type: "BadRequestError", code: 400 } },
