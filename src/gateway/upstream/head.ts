@@ -66,7 +66,11 @@ export function addHeader(headers: string[], line: string): void {
   // A line that begins with a space would continue the one before, which nobody does any more but those who attack.
   if (colon < 1 || !TOKEN.test(name)) throw new BadAnswer("a header has no proper name");
   if (CONTROL.test(line)) throw new BadAnswer("a header holds a control character");
-  headers.push(name.toLowerCase(), trimmed(line, colon + 1));
+  const lowerName = name.toLowerCase();
+  // Parsers differ in what they make of it.
+  if (lowerName === "content-length" && isBlank(line.charCodeAt(line.length - 1)))
+    throw new BadAnswer("the content-length is no length");
+  headers.push(lowerName, trimmed(line, colon + 1));
 }
 
 /** What stands from `start` on without spaces and tabs around it. (`trim` takes off more, so that other characters would get lost.) */

@@ -176,6 +176,8 @@ describe("any head", { timeout: 60_000 }, () => {
           const bytes = mutated(Buffer.from(head, "latin1"), changes);
           const ours = parsed(bytes);
           if (ours === undefined) return;
+          // A 100 that nobody asked for is an interim answer like others to us, and an error to undici.
+          if (bytes.subarray(0, 12).equals(Buffer.from("HTTP/1.1 100"))) return;
           const theirs = await askUndici(bytes);
           expect(theirs && { ...theirs, headers: theirs.headers.map((text) => text.replace(/[\t ]+$/, "")) }).toEqual(
             ours,
