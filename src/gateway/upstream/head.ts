@@ -68,8 +68,8 @@ export function addHeader(headers: string[], line: string): void {
   if (CONTROL.test(line)) throw new BadAnswer("a header holds a control character");
   const lowerName = name.toLowerCase();
   // Parsers differ in what they make of it.
-  if (lowerName === "content-length" && isBlank(line.charCodeAt(line.length - 1)))
-    throw new BadAnswer("the content-length is no length");
+  const isFraming = lowerName === "content-length" || lowerName === "transfer-encoding";
+  if (isFraming && isBlank(line.charCodeAt(line.length - 1))) throw new BadAnswer(`a blank follows the ${lowerName}`);
   headers.push(lowerName, trimmed(line, colon + 1));
 }
 
