@@ -4,10 +4,9 @@ import type { Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { buffer, text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { collectGarbage } from "../../support/garbage.ts";
 import { until } from "../../support/until.ts";
 import { startFrozenListener } from "../frozen-listener.ts";
 import { cut, pattern } from "./arbitrary.ts";
@@ -138,11 +137,6 @@ describe("connections", () => {
     expect((after - before) / 5_000).toBeLessThan(600);
   });
 });
-
-function collectGarbage(): void {
-  setFlagsFromString("--expose-gc");
-  runInNewContext("gc")();
-}
 
 describe("bytes that were handed over", () => {
   it("stay as they are for as long as they are in use, whatever comes after them", { timeout: 60_000 }, async () => {
