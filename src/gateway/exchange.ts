@@ -162,11 +162,12 @@ export class Exchange {
     const model = this.#label();
     const isCold = this.#lease?.coldStart ?? this.waitsForStart;
     const start = isCold ? "cold" : "warm";
-    metrics.requests.inc({ route: this.route, model, code: String(error?.status ?? this.#status) });
-    metrics.requestSeconds.observe({ route: this.route, model }, durationMs / 1000);
+    metrics.requests.labels(this.route, model, String(error?.status ?? this.#status)).inc();
+    metrics.requestSeconds.labels(this.route, model).observe(durationMs / 1000);
     const priority = this.#priority ?? "normal";
-    if (this.#queueMs !== undefined) metrics.queueSeconds.observe({ model, start, priority }, this.#queueMs / 1000);
-    if (this.#firstByteMs !== undefined) metrics.firstByteSeconds.observe({ model, start }, this.#firstByteMs / 1000);
+    if (this.#queueMs !== undefined) metrics.queueSeconds.labels(model, start, priority).observe(this.#queueMs / 1000);
+    if (this.#firstByteMs !== undefined)
+      metrics.firstByteSeconds.labels(model, start).observe(this.#firstByteMs / 1000);
     if (error === undefined) return;
     if (error.code === "client_closed_request") metrics.streamAborts.inc({ side: "client", phase: this.phase });
     else if (BACKEND_FAULTS.includes(error.code)) metrics.streamAborts.inc({ side: "backend", phase: this.phase });

@@ -1,5 +1,6 @@
 // Prometheus metrics, each declared once. Label values are bounded: only known models, codes and states.
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { CounterFamily, HistogramFamily } from "./families.ts";
 
 const SECONDS_SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 const SECONDS_LONG = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
@@ -28,30 +29,30 @@ export function createMetrics(options: { readonly processMetrics?: boolean; read
   };
 }
 
-/** Of requests, as the data plane sees them. */
+/** Of requests, as the data plane sees them: families where every request counts. */
 function requestMetrics(registers: Registry[]) {
   return {
-    requests: new Counter({
+    requests: new CounterFamily({
       name: "aim_http_requests_total",
       help: "Inference requests by route, model and the HTTP status they ended with.",
       labelNames: ["route", "model", "code"],
       registers,
     }),
-    requestSeconds: new Histogram({
+    requestSeconds: new HistogramFamily({
       name: "aim_request_duration_seconds",
       help: "Time from the request to the last byte of its answer.",
       labelNames: ["route", "model"],
       buckets: SECONDS_SHORT,
       registers,
     }),
-    firstByteSeconds: new Histogram({
+    firstByteSeconds: new HistogramFamily({
       name: "aim_time_to_first_byte_seconds",
       help: "Time from the request to the first byte of the backend's answer; waiting comments do not count.",
       labelNames: ["model", "start"],
       buckets: SECONDS_SHORT,
       registers,
     }),
-    queueSeconds: new Histogram({
+    queueSeconds: new HistogramFamily({
       name: "aim_queue_wait_seconds",
       help: "Time a request waited for a replica, by whether that had to be started for it, and by priority.",
       labelNames: ["model", "start", "priority"],
