@@ -226,6 +226,21 @@ describe("the readiness probe", () => {
       expect(reasons).toEqual([expect.stringMatching(/^still loading/), "/health answered 503"]);
     });
 
+    it("asks one question at a time, however slow the answers are", async () => {
+      let open = 0;
+      let most = 0;
+      backend.respond(async ({ path, ended }, reply) => {
+        most = Math.max(most, ++open);
+        void ended.then(() => (open -= 1));
+        await sleep(systemClock, 30);
+        if (path === "/health" && backend.requests.length > 3) HEALTHY[path]?.(reply);
+        else if (path === "/v1/models") reply.json(200, LIST);
+        else reply.body(503, "");
+      });
+      await askOnAndOn(COLD).result;
+      expect([backend.requests.length, most]).toEqual([5, 1]);
+    });
+
     it("gives up when it will never be ready, and says why", async () => {
       answer({ ...HEALTHY, "/v1/models": (reply) => reply.json(200, { data: [{ id: "a" }] }) });
       const { result } = askOnAndOn(COLD);

@@ -1,5 +1,7 @@
 // The limits of a request, each by itself: connecting, the first byte, silence, and the whole; the recipe's before the settings'.
+// `FULL=1` is silent for longer than five minutes, which is where HTTP libraries give up by themselves.
 import { describe, expect, it } from "vitest";
+import { sleep, systemClock } from "../../../src/lib/clock.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { startFakeBackend, type FakeStream } from "../../support/fake-backend.ts";
 import { until } from "../../support/until.ts";
@@ -7,6 +9,8 @@ import { startFrozenListener } from "../frozen-listener.ts";
 import { SETTINGS, startGateway } from "../harness.ts";
 import { endingOf, wireClient } from "./wire.ts";
 
+const FULL = process.env["FULL"] === "1";
+const SILENCE_MS = FULL ? 305_000 : 1_000;
 const OWN = { connectTimeoutMs: 1_500, firstByteTimeoutMs: 20_000, idleTimeoutMs: 30_000, totalTimeoutMs: 40_000 };
 
 describe("a model's own limits", () => {
@@ -79,6 +83,23 @@ describe("a model's own limits", () => {
     const { status, headers } = await answer;
     expect([status, headers["x-aim-attempt"]]).toEqual([200, "2"]);
     await live.close();
+  });
+});
+
+describe("the limits of a request", { timeout: SILENCE_MS + 20_000 }, () => {
+  it("are all there are, however long a silence is", async () => {
+    const settings = { firstByteTimeoutMs: Infinity, idleTimeoutMs: Infinity, upstreamIdleMs: 0.4 * SILENCE_MS };
+    const gateway = await startGateway({ settings });
+    gateway.backend.respond(async ({ headers }, reply) => {
+      if (headers.accept === "late/head") await sleep(systemClock, SILENCE_MS);
+      const stream = reply.sse();
+      await stream.push(1);
+      if (headers.accept === "late/rest") await sleep(systemClock, SILENCE_MS);
+      stream.done();
+    });
+    const ask = wireClient(gateway.url);
+    const heard = await Promise.all(["late/head", "late/rest"].map((accept) => ask({ headers: { accept } })));
+    expect(heard.map(endingOf)).toEqual(["done", "done"]);
   });
 });
 
