@@ -58,7 +58,8 @@ export interface Gateway {
   readonly server: RunningServer;
   readonly backend: FakeBackend;
   readonly pool: StubPool;
-  readonly log: readonly LogLine[];
+  /** A test of many requests may empty it. */
+  readonly log: LogLine[];
   /** POSTs a chat completion. */
   chat(this: void, body?: object, init?: ChatInit): Promise<Response>;
   /** The value of a counter, 0 where it was never counted. */

@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { sleep, systemClock, type Clock, type Timer } from "../../../src/lib/clock.ts";
 import { Seeded } from "../../simulation/seeded.ts";
 import { type FakeBackend, type FakeHandler, startFakeBackend } from "../../support/fake-backend.ts";
+import { bytesInUse } from "../../support/garbage.ts";
 import { until } from "../../support/until.ts";
 import { startFrozenListener } from "../frozen-listener.ts";
 import { CHAT, MODEL, startGateway } from "../harness.ts";
@@ -12,7 +13,13 @@ import { SlotPool } from "./slot-pool.ts";
 
 const FULL = process.env["FULL"] === "1";
 const SEED = Number(process.env["SEED"] ?? (FULL ? process.pid : 1));
-const TIMES = FULL ? 1_000 : 40;
+/** Times in each round. */
+const TIMES = FULL ? 250 : 40;
+const ROUNDS = 4;
+/** After so many rounds everything was needed once, and is there. */
+const WARM_UP = 2;
+/** Chance makes a round end with a few hundred kilobytes more or less. A single exchange would take several of each request. */
+const MOST_GROWTH_BYTES = 512 * 1024;
 const CLIENTS = 48;
 const BACKENDS = 3;
 const DEATH_EVERY = 40;
@@ -34,6 +41,10 @@ class Milestones {
 
   when(id: string, what: string): Promise<void> {
     return this.#at(id, what).promise;
+  }
+
+  clear(): void {
+    this.#passed.clear();
   }
 
   #at(id: string, what: string): PromiseWithResolvers<void> {
@@ -93,6 +104,12 @@ class Mortals {
     await this.#add(at);
   }
 
+  /** All at once, and others take their places: nothing is left of what the backends of the test remember. */
+  async renew(): Promise<void> {
+    await this.end();
+    await this.begin();
+  }
+
   async end(): Promise<void> {
     await Promise.all(this.#alive.map(({ backend }) => backend.close()));
   }
@@ -139,14 +156,6 @@ describe("clients that leave and backends that die, at random", { timeout: 300_0
     const settings = { connectTimeoutMs: 10_000, upstreamIdleMs: 300 };
     const gateway = await startGateway({ slots: pool, clock, settings });
 
-    const plans = shuffled(random);
-    let begun = 0;
-    const client = async () => {
-      for (let plan = plans[begun++]; plan !== undefined; plan = plans[begun++]) {
-        if (begun % DEATH_EVERY === 0) await mortals.kill(random);
-        await comeAndLeave(plan);
-      }
-    };
     const comeAndLeave = async ({ id, phase, stream }: Plan) => {
       const over = Promise.withResolvers<void>();
       const outgoing = httpRequest(new URL(CHAT, gateway.url), {
@@ -170,17 +179,38 @@ describe("clients that leave and backends that die, at random", { timeout: 300_0
       else outgoing.destroy();
       await over.promise;
     };
-    await Promise.all(Array.from({ length: CLIENTS }, client));
+    const blow = async (plans: readonly Plan[]) => {
+      let begun = 0;
+      const client = async () => {
+        for (let plan = plans[begun++]; plan !== undefined; plan = plans[begun++]) {
+          if (begun % DEATH_EVERY === 0) await mortals.kill(random);
+          await comeAndLeave(plan);
+        }
+      };
+      await Promise.all(Array.from({ length: CLIENTS }, client));
+      await gateway.ended(plans.length);
+      await until(() => pool.inFlight === 0 && pool.waiting === 0, { what: "nothing in flight and nobody waiting" });
+      expect(gateway.log.filter(({ msg }) => msg === "request ended")).toHaveLength(plans.length);
+    };
 
-    await gateway.ended(plans.length);
-    await until(() => pool.inFlight === 0 && pool.waiting === 0, { what: "nothing in flight and nobody waiting" });
-    expect(pool.breaches).toEqual([]);
-    expect(late).toEqual([]);
-    expect(gateway.log.filter(({ msg }) => msg === "request ended")).toHaveLength(plans.length);
-    expect(gateway.log.filter(({ level }) => Number(level) >= 50)).toEqual([]);
-    // Only what must have happened for the storm to have been one.
-    expect([...pool.outcomes.keys()]).toEqual(expect.arrayContaining(["client_gone", "completed", "broken"]));
-    await until(() => clock.pending === 0, { what: `no timer pending` });
+    const used: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      await blow(shuffled(random));
+      expect(pool.breaches).toEqual([]);
+      expect(late).toEqual([]);
+      expect(gateway.log.filter(({ level }) => Number(level) >= 50)).toEqual([]);
+      // Only what must have happened for the storm to have been one.
+      expect([...pool.outcomes.keys()]).toEqual(expect.arrayContaining(["client_gone", "completed", "broken"]));
+      await until(() => clock.pending === 0, { what: `no timer pending` });
+      // What the test itself remembers of each request is not to be counted.
+      milestones.clear();
+      leftAt.clear();
+      gateway.log.length = 0;
+      await mortals.renew();
+      used.push(bytesInUse());
+    }
+    const [before = 0, after = 0] = [used[WARM_UP - 1], used.at(-1)];
+    expect(after - before).toBeLessThan(MOST_GROWTH_BYTES);
   });
 });
 
