@@ -1,11 +1,12 @@
 // The HTTP surface: what is checked before anything else, which routes there are, and how the rest is refused.
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { Hono, type Context } from "hono";
 import { AimError, isAimError } from "../errors.ts";
 import type { Random } from "../lib/random.ts";
 import type { GatewayDeps } from "./deps.ts";
+import type { Downstream } from "./downstream/downstream.ts";
+import { NodeDownstream } from "./downstream/node-downstream.ts";
 import { internalError, renderError, shuttingDown } from "./error-response.ts";
 import { checkHost } from "./hosts.ts";
 import { createInference } from "./inference.ts";
@@ -18,7 +19,7 @@ import type { ServedApp } from "./server.ts";
 export const INFERENCE_ROUTES = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"] as const;
 
 /** The same by the target of the request line as clients write it. */
-const DIRECT = new Map<string, string>(INFERENCE_ROUTES.map((route) => [route, route]));
+const DIRECT: ReadonlySet<string> = new Set(INFERENCE_ROUTES);
 
 /** Open to all: they say nothing but "alive" and "ready". */
 const OPEN_PATHS = ["/health/live", "/health/ready"];
@@ -29,37 +30,27 @@ interface Env {
   Variables: { client: Client | undefined };
 }
 
-/** Serves all there is; requests for models on a way of their own, since each of them pays for what lies on it. */
-export interface GatewayApp extends ServedApp {
-  serveDirectly(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
-}
-
-/** The whole gateway as an app for `listen`. */
-export function createApp(deps: GatewayDeps): GatewayApp {
+/** The whole gateway as an app for `listen`: requests for models on a way of their own, since each of them pays for what lies on it. */
+export function createApp(deps: GatewayDeps): ServedApp {
   const checkKey = createKeyCheck(deps.keys);
   const infer = createInference(deps);
-  const serve = (incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller) => {
+  const serve = (downstream: Downstream, caller: Caller) => {
     if (deps.draining.aborted) throw shuttingDown();
-    return infer({ incoming, outgoing, ...caller });
+    return infer({ downstream, ...caller });
   };
   const app = createRouter(deps, { checkKey, serve });
-  return {
-    fetch: (request, env) => app.fetch(request, env),
-    serveDirectly(incoming, outgoing) {
-      const route = incoming.method === "POST" ? DIRECT.get(incoming.url ?? "") : undefined;
-      if (route === undefined) return false;
-      const requestId = requestIdOf(incoming, deps.random);
-      try {
-        checkHost(incoming.rawHeaders, deps.allowedHosts);
-        void serve(incoming, outgoing, { route, requestId, client: checkKey(incoming.rawHeaders) });
-      } catch (thrown) {
-        const reply = new Reply(incoming, outgoing, deps.clock);
-        reply.header("x-request-id", requestId);
-        reply.fail(recorded(thrown, { requestId, method: "POST", path: route }, deps));
-      }
-      return true;
-    },
+  const serveDirectly = (route: string, downstream: Downstream) => {
+    const requestId = requestIdOf(downstream.header("x-request-id"), deps.random);
+    try {
+      checkHost(downstream.rawHeaders, deps.allowedHosts);
+      void serve(downstream, { route, requestId, client: checkKey(downstream.rawHeaders) });
+    } catch (thrown) {
+      const reply = new Reply(downstream);
+      reply.header("x-request-id", requestId);
+      reply.fail(recorded(thrown, { requestId, method: "POST", path: route }, deps));
+    }
   };
+  return { fetch: (request, env) => app.fetch(request, env), direct: { targets: DIRECT, serve: serveDirectly } };
 }
 
 interface Caller {
@@ -70,7 +61,7 @@ interface Caller {
 
 interface Parts {
   readonly checkKey: KeyCheck;
-  readonly serve: (incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller) => Promise<void>;
+  readonly serve: (downstream: Downstream, caller: Caller) => Promise<void>;
 }
 
 /** Everything else, and the same routes where they are spelled in other ways. */
@@ -78,7 +69,7 @@ function createRouter(deps: GatewayDeps, { checkKey, serve }: Parts): Hono<Env> 
   const app = new Hono<Env>();
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env;
-    outgoing.setHeader("x-request-id", requestIdOf(incoming, deps.random));
+    outgoing.setHeader("x-request-id", requestIdOf(incoming.headers["x-request-id"], deps.random));
     checkHost(incoming.rawHeaders, deps.allowedHosts);
     if (!isOpen(c)) c.set("client", checkKey(incoming.rawHeaders));
     await next();
@@ -88,7 +79,8 @@ function createRouter(deps: GatewayDeps, { checkKey, serve }: Parts): Hono<Env> 
     app.post(route, async (c) => {
       const { incoming, outgoing } = c.env;
       const requestId = String(outgoing.getHeader("x-request-id"));
-      await serve(incoming, outgoing, { route, requestId, client: c.get("client") });
+      const downstream = new NodeDownstream(incoming, outgoing, deps.clock);
+      await serve(downstream, { route, requestId, client: c.get("client") });
       return RESPONSE_ALREADY_SENT;
     });
     app.all(route, refuseMethod("POST"));
@@ -120,8 +112,7 @@ function refuseMethod(allow: string): (c: Context) => never {
 }
 
 /** The client's own id where it is harmless in headers and logs, else a new one. */
-function requestIdOf({ headers }: IncomingMessage, random: Random): string {
-  const header = headers["x-request-id"];
+function requestIdOf(header: string | string[] | undefined, random: Random): string {
   return typeof header === "string" && /^[\x21-\x7e]{1,128}$/.test(header) ? header : random.id();
 }
 

@@ -1,11 +1,11 @@
 // One inference request from its arrival to its one end: what is known of it, whether the client is still there, and what
 // is recorded when it is over.
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { type AimError, type ErrorCode, messageOf } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { clientGone } from "./body.ts";
+import { clientGone } from "./downstream/client-faults.ts";
+import type { Downstream } from "./downstream/downstream.ts";
 import { forApiClients } from "./error-response.ts";
 import type { KeepAlive } from "./keep-alive.ts";
 import type { Client } from "./keys.ts";
@@ -25,8 +25,7 @@ export interface ExchangeDeps {
 }
 
 export interface ExchangeInit {
-  readonly incoming: IncomingMessage;
-  readonly outgoing: ServerResponse;
+  readonly downstream: Downstream;
   readonly route: string;
   readonly requestId: string;
   /** Whose request it is; undefined where there are no keys. */
@@ -34,7 +33,7 @@ export interface ExchangeInit {
 }
 
 export class Exchange {
-  readonly incoming: IncomingMessage;
+  readonly downstream: Downstream;
   readonly route: string;
   readonly requestId: string;
   readonly client: Client | undefined;
@@ -52,7 +51,6 @@ export class Exchange {
   #controller: AbortController | undefined;
   #abortReason: AimError | undefined;
   #onAbort: (() => void) | undefined;
-  readonly #unwatch: () => void;
   #model: string | undefined;
   #priority: Priority | undefined;
   #lease: Lease | undefined;
@@ -61,15 +59,15 @@ export class Exchange {
   #firstByteMs: number | undefined;
 
   constructor(init: ExchangeInit, deps: ExchangeDeps) {
-    this.incoming = init.incoming;
+    this.downstream = init.downstream;
     this.route = init.route;
     this.requestId = init.requestId;
     this.client = init.client;
-    this.reply = new Reply(init.incoming, init.outgoing, deps.clock);
+    this.reply = new Reply(init.downstream);
     this.reply.header("x-request-id", init.requestId);
     this.startedAt = deps.clock.now();
     this.#deps = deps;
-    this.#unwatch = watchClient(init.incoming, init.outgoing, () => this.abort(clientGone()));
+    init.downstream.onGone(() => this.abort(clientGone()));
   }
 
   /** Aborts when the client leaves or the request may not go on; the reason is an `AimError`. Made for those who wait: it is dear. */
@@ -148,7 +146,7 @@ export class Exchange {
 
   /** The one end: the answer's, the metrics', the log line's. */
   finish(thrown?: unknown): void {
-    this.#unwatch();
+    this.downstream.onGone(undefined);
     this.stopKeepAlive();
     const error = thrown === undefined ? undefined : forApiClients(thrown);
     if (error !== undefined) this.reply.fail(error);
@@ -207,22 +205,4 @@ export class Exchange {
 
 function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms * 10) / 10;
-}
-
-/** Calls back when the client leaves before its answer is finished; returns how to stop watching. */
-function watchClient(incoming: IncomingMessage, outgoing: ServerResponse, onGone: () => void): () => void {
-  const onClose = () => {
-    if (!outgoing.writableFinished) onGone();
-  };
-  // Writing to a client that has just left is an error event, and without a listener it would end the process.
-  outgoing.on("error", onGone);
-  outgoing.once("close", onClose);
-  if (outgoing.socket !== null) return () => outgoing.off("close", onClose);
-  // A pipelined request has no connection of its own yet, and is not told when the shared one closes.
-  const { socket } = incoming;
-  socket.setMaxListeners(socket.getMaxListeners() + 1).once("close", onClose);
-  return () => {
-    outgoing.off("close", onClose);
-    socket.off("close", onClose).setMaxListeners(socket.getMaxListeners() - 1);
-  };
 }

@@ -1,13 +1,15 @@
 // What a request says of how it is to be treated: how soon, how long it would wait, and how long its replica is to stay.
 // Said in headers of ours and in Ollama's `keep_alive`; none of it reaches a backend.
-import type { IncomingHttpHeaders } from "node:http";
 import { AimError } from "../errors.ts";
 import { parseDuration } from "../lib/units.ts";
+import type { Downstream } from "./downstream/downstream.ts";
 import type { Client } from "./keys.ts";
 import { PRIORITIES, type Priority, type RequestHints } from "./pool.ts";
 
 /** What is known before there is anything to acquire. */
 export type Hints = Omit<RequestHints, "requestId" | "bodyBytes">;
+
+type Headers = Pick<Downstream, "header">;
 
 const PRIORITY = "x-aim-priority";
 const KEEP_ALIVE = "x-aim-keep-alive";
@@ -19,14 +21,14 @@ const MAX_SESSION_LENGTH = 128;
 
 /** The header for the keep-alive wins over `keepAliveMs`, which the body asked for. */
 export function readHints(
-  headers: IncomingHttpHeaders,
+  headers: Headers,
   { client, keepAliveMs }: { readonly client: Client | undefined; readonly keepAliveMs: number | undefined },
 ): Hints {
   const priority = readPriority(headers, client);
-  const keptMs = readKeepAlive(headers[KEEP_ALIVE], KEEP_ALIVE) ?? keepAliveMs;
-  const session = headers[SESSION];
+  const keptMs = readKeepAlive(headers.header(KEEP_ALIVE), KEEP_ALIVE) ?? keepAliveMs;
+  const session = headers.header(SESSION);
   return {
-    ...(typeof session === "string" && session !== "" && { session: session.slice(0, MAX_SESSION_LENGTH) }),
+    ...(session !== undefined && session !== "" && { session: session.slice(0, MAX_SESSION_LENGTH) }),
     ...(client !== undefined && { client: client.name, weight: client.weight, mayStart: client.mayStart }),
     ...(priority !== undefined && { priority }),
     ...(keptMs !== undefined && { keepAliveMs: keptMs }),
@@ -34,10 +36,10 @@ export function readHints(
 }
 
 /** Milliseconds for which it would wait for a replica; Infinity: for as long as it may. */
-export function readMaxWait(headers: IncomingHttpHeaders): number {
-  const text = headers[MAX_WAIT];
+export function readMaxWait(headers: Headers): number {
+  const text = headers.header(MAX_WAIT);
   if (text === undefined) return Infinity;
-  const ms = parseTime(String(text));
+  const ms = parseTime(text);
   if (ms !== undefined) return ms;
   throw invalid(MAX_WAIT, 'must be a duration such as "30s" or "2m", a number of seconds, or 0 for not at all');
 }
@@ -62,8 +64,8 @@ function parseTime(text: string): number | undefined {
   return /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text) ? Number(text) * 1000 : parseDuration(text);
 }
 
-function readPriority(headers: IncomingHttpHeaders, client: Client | undefined): Priority | undefined {
-  const text = headers[PRIORITY];
+function readPriority(headers: Headers, client: Client | undefined): Priority | undefined {
+  const text = headers.header(PRIORITY);
   if (text === undefined) return client?.priority;
   const asked = PRIORITIES.find((priority) => priority === text);
   if (asked === undefined) throw invalid(PRIORITY, `must be ${PRIORITIES.join(", ")}`);

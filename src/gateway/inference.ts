@@ -42,7 +42,7 @@ interface Line {
 
 async function serve(exchange: Exchange, deps: GatewayDeps, { forward, retries }: Line): Promise<void> {
   const { maxBodyBytes } = deps.settings;
-  const request = await readRequest(exchange.incoming, { maxBodyBytes, client: exchange.client });
+  const request = await readRequest(exchange.downstream, { maxBodyBytes, client: exchange.client });
   const target = exchange.resolved(resolveModel(request, deps));
   for (let attempt = 1; ; attempt++) {
     const lease = await acquireLease(target, exchange, deps);

@@ -5,11 +5,12 @@ import type { Timeouts } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { backendError, badAnswer, brokenOff, silent, tooLong } from "./backend-error.ts";
-import { clientStuck } from "./body.ts";
+import { clientStuck } from "./downstream/client-faults.ts";
 import type { Exchange } from "./exchange.ts";
+import { valueOf } from "./header-line.ts";
 import { responseHeaders } from "./headers.ts";
 import type { AnswerSink, CallFailure } from "./upstream/connection.ts";
-import { type AnswerHead, valueOf } from "./upstream/head.ts";
+import type { AnswerHead } from "./upstream/head.ts";
 import type { Sending } from "./upstream/upstream.ts";
 
 export type RelayEnd =

@@ -2,14 +2,9 @@
 // carries comments only; the backend's answer makes it `relaying`, or `gathering` where it is short and not a stream: that is
 // sent when it is whole, so that a backend that breaks off can still be reported with a status. It ends once, by itself or
 // with an error.
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import type { AimError } from "../errors.ts";
-import type { Clock } from "../lib/clock.ts";
+import type { Downstream } from "./downstream/downstream.ts";
 import { errorObject, renderError, renderErrorEvent } from "./error-response.ts";
-
-/** How long to go on reading a body that was refused, so that the client gets to see the answer before the connection ends. */
-const LINGER_MS = 1000;
 
 const HELD_HEADERS = [
   "content-type",
@@ -36,27 +31,20 @@ export interface ReplyHead {
 }
 
 export class Reply {
-  readonly #incoming: IncomingMessage;
-  readonly #outgoing: ServerResponse;
-  readonly #clock: Clock;
+  readonly #downstream: Downstream;
   /** Names and values in turn, for the head. */
   readonly #headers: string[] = [];
   #state: "open" | "held" | "gathering" | "relaying" | "ended" = "open";
   #takesEvents = false;
   #bodyBegun = false;
   #bytes = 0;
-  /** The client's connection where it is this answer's turn on it: the backend's bytes go there past ServerResponse. */
-  #socket: Socket | null = null;
-  #isCorked = false;
   // While gathering:
   #head: ReplyHead | undefined;
-  /** One character for each byte: what Node writes together with a head, and fastest. */
+  /** One character for each byte: what is fastest to write together with a head. */
   #body = "";
 
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse, clock: Clock) {
-    this.#incoming = incoming;
-    this.#outgoing = outgoing;
-    this.#clock = clock;
+  constructor(downstream: Downstream) {
+    this.#downstream = downstream;
   }
 
   /** Whether the client has been given the head of an event stream to wait with. */
@@ -76,7 +64,7 @@ export class Reply {
 
   /** Whether chunks can go on as they are framed: the client gets chunks too. */
   get takesFrames(): boolean {
-    return this.#socket !== null && this.#outgoing.chunkedEncoding;
+    return this.#state !== "gathering" && this.#downstream.takesFrames;
   }
 
   /** Sets a header of the answer, unless its head has gone out already. */
@@ -97,81 +85,74 @@ export class Reply {
     if (start === "cold") this.header("x-aim-cold-start", "1");
     this.#state = "held";
     this.#takesEvents = true;
-    this.#outgoing.writeHead(200, [...this.#headers, ...HELD_HEADERS]);
+    this.#downstream.begin(200, [...this.#headers, ...HELD_HEADERS]);
+    this.#downstream.flush();
   }
 
   /** One SSE comment, where a comment can stand: in a held stream, before the backend's bytes. */
   comment(text: string): void {
-    if (this.#state !== "held" || this.#bodyBegun || this.#outgoing.destroyed) return;
-    this.#outgoing.write(`: ${text.replace(/[^\x20-\x7e]+/g, " ")}\n\n`);
+    if (this.#state !== "held" || this.#bodyBegun) return;
+    this.#downstream.content(`: ${text.replace(/[^\x20-\x7e]+/g, " ")}\n\n`);
   }
 
   /** Passes the backend's head on. In a held stream the head has gone out: only the body can follow. */
   start(head: ReplyHead): void {
-    if (this.#state === "open" && !head.isEventStream && head.length <= GATHERED_BYTES) {
+    if (this.#state === "held") return;
+    const { status, headers, isEventStream, isEncoded, length } = head;
+    if (!isEventStream && length <= GATHERED_BYTES) {
       this.#state = "gathering";
       this.#head = head;
       return;
     }
-    const isHeld = this.#state === "held";
-    if (!isHeld) {
-      this.#state = "relaying";
-      this.#takesEvents = head.isEventStream && !head.isEncoded;
-      this.#writeHead(head);
-    }
-    // A pipelined request's turn may not have come yet. The head goes out together with what follows it in the same read.
-    this.#socket = this.#outgoing.socket;
-    this.#socket?.cork();
-    this.#isCorked = this.#socket !== null;
-    // Headers are Latin-1; `flushHeaders` would send them as UTF-8.
-    if (!isHeld) this.#outgoing.write("", "latin1");
+    this.#state = "relaying";
+    // One of a known length has no place for what the backend did not send.
+    this.#takesEvents = isEventStream && !isEncoded && length === Infinity;
+    this.#headers.push(...headers, "x-aim-source", "backend");
+    if (isEventStream) this.#headers.push("cache-control", "no-cache", "x-accel-buffering", "no");
+    // It goes out together with what follows it in the same read.
+    this.#downstream.begin(status, this.#headers);
   }
 
   /** Whole chunks, framing and all, where `takesFrames`; `contentBytes` of them are content. */
   frames(bytes: Buffer, contentBytes: number): void {
     this.#bodyBegun = true;
     this.#bytes += contentBytes;
-    if (!this.#outgoing.destroyed) this.#socket?.write(bytes);
+    this.#downstream.frames(bytes);
   }
 
   content(bytes: Buffer): void {
     this.#bodyBegun = true;
     this.#bytes += bytes.length;
-    if (this.#outgoing.destroyed) return;
     if (this.#state === "gathering") this.#body += bytes.toString("latin1");
-    else if (this.#socket === null || this.#outgoing.chunkedEncoding) this.#outgoing.write(bytes);
-    else this.#socket.write(bytes);
+    else this.#downstream.content(bytes);
   }
 
   /** Sends what was passed on; see `AnswerSink`. */
   flush(): "free" | "kept" | "full" {
-    if (this.#isCorked) {
-      this.#isCorked = false;
-      this.#socket?.uncork();
-    }
-    const out = this.#socket ?? this.#outgoing;
-    if (out.destroyed || out.writableLength === 0) return "free";
-    return out.writableNeedDrain && this.#state !== "ended" ? "full" : "kept";
+    if (this.#state === "gathering") return "free";
+    const taken = this.#downstream.flush();
+    return taken === "full" && this.#state === "ended" ? "kept" : taken;
   }
 
   onDrain(resume: () => void): void {
-    (this.#socket ?? this.#outgoing).once("drain", resume);
+    this.#downstream.onDrain(resume);
   }
 
   end(): void {
     if (this.#state === "ended") return;
-    if (this.#head === undefined) this.#outgoing.end();
-    else {
-      this.#writeHead(this.#head);
-      this.#outgoing.end(this.#body, "latin1");
-    }
     this.#state = "ended";
+    if (this.#head === undefined) return this.#downstream.end();
+    const { status, headers } = this.#head;
+    for (let at = 0; at + 1 < headers.length; at += 2)
+      if (headers[at] !== "content-length") this.#headers.push(headers[at] ?? "", headers[at + 1] ?? "");
+    this.#headers.push("x-aim-source", "backend");
+    this.#downstream.answer(status, this.#headers, this.#body);
   }
 
   /** Ends the answer with a failure, in the one way that the client cannot take for success. */
   fail(error: AimError): void {
     const isUnsent = this.#state === "open" || this.#state === "gathering";
-    if (isUnsent && !this.#outgoing.destroyed) this.#sendError(error);
+    if (isUnsent && !this.#downstream.isGone) this.#sendError(error);
     else this.endWith(errorObject(error));
     this.#state = "ended";
   }
@@ -180,34 +161,14 @@ export class Reply {
   endWith(error: object): void {
     if (this.#state === "ended") return;
     this.#state = "ended";
-    if (this.#takesEvents && !this.#outgoing.destroyed) this.#outgoing.end(renderErrorEvent(error));
-    else this.#outgoing.destroy();
-  }
-
-  #writeHead({ status, headers, isEventStream }: ReplyHead): void {
-    this.#headers.push(...headers, "x-aim-source", "backend");
-    if (isEventStream) this.#headers.push("cache-control", "no-cache", "x-accel-buffering", "no");
-    this.#outgoing.writeHead(status, this.#headers);
+    if (!this.#takesEvents || this.#downstream.isGone) return this.#downstream.cut();
+    this.#downstream.content(renderErrorEvent(error));
+    this.#downstream.end();
   }
 
   #sendError(error: AimError): void {
     const { status, headers, body } = renderError(error);
-    const isWhole = this.#incoming.complete;
-    const length = String(Buffer.byteLength(body));
-    const all = { ...headers, "content-length": length, ...(!isWhole && { connection: "close" }) };
-    this.#outgoing.writeHead(status, [...this.#headers, ...Object.entries(all).flat()]);
-    if (isWhole) return void this.#outgoing.end(body);
-    this.#outgoing.write(body);
-    this.#linger();
-  }
-
-  /** Closing at once on a client that still sends would reset the connection, and with it the answer on its way. */
-  #linger(): void {
-    const finish = () => {
-      timer.cancel();
-      this.#outgoing.end();
-    };
-    const timer = this.#clock.setTimer(LINGER_MS, finish);
-    this.#incoming.once("close", finish).resume();
+    const all = [...this.#headers, ...Object.entries(headers).flat()];
+    this.#downstream.answer(status, all, Buffer.from(body).toString("latin1"));
   }
 }

@@ -1,7 +1,6 @@
 // Admission: what a request must be before it may cost anything. The body is kept as the bytes that came.
-import type { IncomingMessage } from "node:http";
 import { AimError } from "../errors.ts";
-import { readBody } from "./body.ts";
+import type { Downstream } from "./downstream/downstream.ts";
 import { requestHeaders } from "./headers.ts";
 import { type Hints, readHints, readKeepAlive, readMaxWait } from "./hints.ts";
 import type { Client } from "./keys.ts";
@@ -42,15 +41,17 @@ export interface Admission {
 }
 
 /** Reads and checks the request; rejects with an `AimError` that says what to change. */
-export async function readRequest(incoming: IncomingMessage, admission: Admission): Promise<InferenceRequest> {
-  requirePlainJson(incoming);
-  const request = parseBody(await readBody(incoming, admission.maxBodyBytes));
-  const { headers, rawHeaders } = incoming;
+export async function readRequest(downstream: Downstream, admission: Admission): Promise<InferenceRequest> {
+  requirePlainJson(downstream);
+  const request = parseBody(await downstream.readBody(admission.maxBodyBytes));
   return {
     ...request,
-    headers: requestHeaders(rawHeaders, { connection: headers.connection, stream: request.stream }),
-    hints: readHints(headers, { client: admission.client, keepAliveMs: request.keepAliveMs }),
-    maxWaitMs: readMaxWait(headers),
+    headers: requestHeaders(downstream.rawHeaders, {
+      connection: downstream.header("connection"),
+      stream: request.stream,
+    }),
+    hints: readHints(downstream, { client: admission.client, keepAliveMs: request.keepAliveMs }),
+    maxWaitMs: readMaxWait(downstream),
   };
 }
 
@@ -93,13 +94,13 @@ function valueOf(body: Buffer, span: Member | undefined): unknown {
   return span.end - span.start > LONGEST_VALUE ? TOO_LONG : JSON.parse(body.toString("utf8", span.start, span.end));
 }
 
-function requirePlainJson(incoming: IncomingMessage): void {
-  const encoding = incoming.headers["content-encoding"]?.toLowerCase();
+function requirePlainJson(downstream: Downstream): void {
+  const encoding = downstream.header("content-encoding")?.toLowerCase();
   if (encoding !== undefined && encoding !== "identity") {
     throw new AimError("unsupported_encoding", "send the request body without content-encoding");
   }
   // Not only tidiness: a web page cannot send this content type to another site without asking first.
-  const type = incoming.headers["content-type"] ?? "";
+  const type = downstream.header("content-type") ?? "";
   if (type !== "application/json" && !/^application\/json *(; *charset="?utf-8"? *)?$/i.test(type)) {
     throw new AimError("unsupported_media_type", 'send JSON, with the header "content-type: application/json"');
   }

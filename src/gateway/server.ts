@@ -1,10 +1,12 @@
 // The listening socket: limits that hold before any of our code runs, and an orderly end.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
 import { AimError } from "../errors.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { type DirectWay, Door } from "./downstream/door.ts";
+import { NodeDownstream } from "./downstream/node-downstream.ts";
 
 export interface ListenOptions {
   readonly host: string;
@@ -20,8 +22,8 @@ export type RunningServer = Omit<BoundPort, "serve">;
 /** Anything with Hono's fetch. */
 export interface ServedApp {
   fetch(request: Request, env: Bindings): Response | Promise<Response>;
-  /** Answers by itself what it says true to; never throws. Everything else goes to `fetch`. */
-  serveDirectly?(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
+  /** What of POST it answers by itself; everything else goes to `fetch`. */
+  readonly direct?: DirectWay;
 }
 
 type Bindings = HttpBindings | Http2Bindings;
@@ -34,6 +36,12 @@ const LIMITS = {
   requestTimeout: 300_000,
   // Longer than load balancers keep their idle connections, so that it is they who close them.
   keepAliveTimeout: 75_000,
+};
+
+const PLAIN_LIMITS = {
+  headMs: LIMITS.headersTimeout,
+  requestMs: LIMITS.requestTimeout,
+  idleMs: LIMITS.keepAliveTimeout,
 };
 
 /** A port that is ours, before it is decided who answers on it. */
@@ -54,7 +62,9 @@ export async function listen(app: ServedApp, options: ListenOptions): Promise<Ru
 
 /** Takes the port alone; rejects with `invalid_config` where it cannot be had. */
 export async function bindPort(options: ListenOptions): Promise<BoundPort> {
+  const clock = options.clock ?? systemClock;
   let closing: Promise<void> | undefined;
+  let door: Door | undefined;
   // A connection is idle only after its answer, which Node does not look at again once the server is closing.
   const closeIfIdle = () => {
     if (closing !== undefined) setImmediate(() => server.closeIdleConnections());
@@ -69,16 +79,19 @@ export async function bindPort(options: ListenOptions): Promise<BoundPort> {
     url: urlOf(server, options.host),
     serve(app) {
       const answer = getRequestListener(calm(app, options.logger), { overrideGlobalObjects: false });
+      if (app.direct !== undefined) door = new Door(server, app.direct, { clock, limits: PLAIN_LIMITS });
       server.on("request", (incoming, outgoing) => {
         outgoing.once("close", closeIfIdle);
-        if (app.serveDirectly?.(incoming, outgoing)) return;
+        const { method, url: target = "" } = incoming;
+        if (method === "POST" && app.direct?.targets.has(target))
+          return app.direct.serve(target, new NodeDownstream(incoming, outgoing, clock));
         answer(incoming, outgoing).catch((error: unknown) => {
           options.logger.error({ err: error }, "request failed outside the app");
           outgoing.destroy();
         });
       });
     },
-    close: (graceMs) => (closing ??= closeServer(server, graceMs, options.clock ?? systemClock)),
+    close: (graceMs) => (closing ??= closeServer({ server, door, clock }, graceMs)),
   };
 }
 
@@ -111,8 +124,18 @@ function urlOf(server: Server, host: string): URL {
   return new URL(`http://${name.includes(":") ? `[${name}]` : name}:${port}`);
 }
 
-async function closeServer(server: Server, graceMs: number, clock: Clock): Promise<void> {
-  const limit = clock.setTimer(graceMs, () => server.closeAllConnections());
+interface Closing {
+  readonly server: Server;
+  readonly door: Door | undefined;
+  readonly clock: Clock;
+}
+
+async function closeServer({ server, door, clock }: Closing, graceMs: number): Promise<void> {
+  const limit = clock.setTimer(graceMs, () => {
+    server.closeAllConnections();
+    door?.cutAll();
+  });
+  door?.close();
   await new Promise((resolve) => server.close(resolve));
   limit.cancel();
 }

@@ -19,6 +19,10 @@ export class UnderWay<T extends Member> {
     last.place = member.place;
   }
 
+  get size(): number {
+    return this.#members.length;
+  }
+
   /** Those that are under way now. */
   all(): readonly T[] {
     return [...this.#members];

@@ -8,7 +8,7 @@ import { CHAT, type Gateway, MODEL, startGateway } from "./harness.ts";
 /** Sends a chat request over a socket of its own and returns the socket. */
 async function send(
   gateway: Gateway,
-  options: { readonly stream: boolean; readonly cutBody?: boolean },
+  options: { readonly stream: boolean; readonly cutBody?: boolean; readonly target?: string },
 ): Promise<Socket> {
   const socket = createConnection(Number(gateway.url.port), "127.0.0.1");
   await once(socket, "connect");
@@ -16,7 +16,7 @@ async function send(
   const body = JSON.stringify({ model: MODEL, stream: options.stream });
   const sent = options.cutBody === true ? body.slice(0, -1) : body;
   socket.write(
-    `POST ${CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${sent}`,
+    `POST ${options.target ?? CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${sent}`,
   );
   return socket;
 }
@@ -114,14 +114,29 @@ describe.each([{ stream: true }, { stream: false }])("a client that leaves ($str
   });
 });
 
+function pipelined(target: string): string {
+  const body = JSON.stringify({ model: MODEL });
+  return `POST ${target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
 describe("pipelined requests", () => {
-  it("are all stopped when their client leaves", async () => {
+  it("wait for their turn, and end with their client", async () => {
     const gateway = await startGateway();
     gateway.pool.hold();
     const socket = await send(gateway, { stream: false });
-    const body = JSON.stringify({ model: MODEL });
-    const one = `POST ${CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-    socket.write(one.repeat(20));
+    socket.write(pipelined(CHAT).repeat(20));
+    await until(() => gateway.pool.asked.length === 1);
+    await leave(socket);
+    await gateway.ended(1);
+    expect(gateway.pool.asked.map(({ signal }) => signal!.aborted)).toEqual([true]);
+  });
+
+  it("are all stopped when their client leaves, where Node has read them", async () => {
+    const gateway = await startGateway();
+    gateway.pool.hold();
+    const target = `${CHAT}?api-version=1`;
+    const socket = await send(gateway, { stream: false, target });
+    socket.write(pipelined(target).repeat(20));
     await until(() => gateway.pool.asked.length === 21);
     await leave(socket);
     await gateway.ended(21);

@@ -4,6 +4,11 @@ import { apiKey, MODEL, startGateway } from "./harness.ts";
 
 const NOBODY = { client: undefined, keepAliveMs: undefined };
 
+/** A request with these headers. */
+function said(headers: Readonly<Record<string, string | undefined>>) {
+  return { header: (name: string) => headers[name] };
+}
+
 function badValue(param: string) {
   return expect.objectContaining({ code: "invalid_value", status: 400, param });
 }
@@ -50,21 +55,21 @@ describe("readMaxWait", () => {
     ["0", 0],
     ["forever", Infinity],
   ])("takes %j as %d ms", (value, ms) => {
-    expect(readMaxWait({ "x-aim-max-wait": value })).toBe(ms);
+    expect(readMaxWait(said({ "x-aim-max-wait": value }))).toBe(ms);
   });
 
   it.each(["", "-1", "soon", "1s, 2s"])("refuses %j by name", (value) => {
-    expect(() => readMaxWait({ "x-aim-max-wait": value })).toThrow(badValue("x-aim-max-wait"));
+    expect(() => readMaxWait(said({ "x-aim-max-wait": value }))).toThrow(badValue("x-aim-max-wait"));
   });
 });
 
 describe("readHints", () => {
   it("says nothing where nothing was asked for and nobody is known", () => {
-    expect(readHints({}, NOBODY)).toEqual({});
+    expect(readHints(said({}), NOBODY)).toEqual({});
   });
 
   it("lets anyone have any priority where there are no keys", () => {
-    expect(readHints({ "x-aim-priority": "high" }, NOBODY)).toEqual({ priority: "high" });
+    expect(readHints(said({ "x-aim-priority": "high" }), NOBODY)).toEqual({ priority: "high" });
   });
 
   it.each([
@@ -76,7 +81,7 @@ describe("readHints", () => {
   ] as const)("gives a key of class %s that asks for %s the class %s", (own, asked, given) => {
     const client = apiKey("k", { priority: own });
     const headers = asked === undefined ? {} : { "x-aim-priority": asked };
-    expect(readHints(headers, { client, keepAliveMs: undefined }).priority).toBe(given);
+    expect(readHints(said(headers), { client, keepAliveMs: undefined }).priority).toBe(given);
   });
 
   it.each([
@@ -84,19 +89,19 @@ describe("readHints", () => {
     ["low", "normal"],
   ] as const)("refuses a key of class %s that asks for %s", (own, asked) => {
     const client = apiKey("k", { priority: own });
-    const ask = () => readHints({ "x-aim-priority": asked }, { client, keepAliveMs: undefined });
+    const ask = () => readHints(said({ "x-aim-priority": asked }), { client, keepAliveMs: undefined });
     expect(ask).toThrow(badValue("x-aim-priority"));
     expect(ask).toThrow(`"x-aim-priority" may not be "${asked}"`);
   });
 
   it.each(["", "HIGH", "urgent", "low, low"])("refuses %j as a priority", (value) => {
-    expect(() => readHints({ "x-aim-priority": value }, NOBODY)).toThrow(badValue("x-aim-priority"));
+    expect(() => readHints(said({ "x-aim-priority": value }), NOBODY)).toThrow(badValue("x-aim-priority"));
   });
 
   it("lets the header for the keep-alive win over the body", () => {
     const body = { client: undefined, keepAliveMs: 1_000 };
-    expect(readHints({}, body)).toEqual({ keepAliveMs: 1_000 });
-    expect(readHints({ "x-aim-keep-alive": "0" }, body)).toEqual({ keepAliveMs: 0 });
+    expect(readHints(said({}), body)).toEqual({ keepAliveMs: 1_000 });
+    expect(readHints(said({ "x-aim-keep-alive": "0" }), body)).toEqual({ keepAliveMs: 0 });
   });
 });
 

@@ -1,5 +1,5 @@
 // Follows the body of an answer to its last byte, and hands on what it is made of.
-import { addHeader, BadAnswer, type Framing } from "./head.ts";
+import { addHeaderLine, BadAnswer, type Framing } from "./head.ts";
 
 /** Who is given the body. */
 export interface BodySink {
@@ -148,7 +148,7 @@ function sizeIn(line: string): number {
 
 function checkTrailer(line: string): void {
   const headers: string[] = [];
-  addHeader(headers, line);
+  addHeaderLine(headers, line);
   if (headers[0] === "content-length" || headers[0] === "transfer-encoding")
     throw new BadAnswer("a trailer says how the answer is framed");
 }

@@ -1,4 +1,5 @@
 // The head of a backend's answer: strict, since whatever two parsers read differently lets one answer pose as two.
+import { addHeader } from "../header-line.ts";
 
 /** Of a head and the interim heads before it: beyond it an answer is refused. What engines send is below 1 KB. */
 export const MAX_HEAD_BYTES = 32 * 1024;
@@ -29,9 +30,6 @@ const VERSION = "HTTP/1.";
 const CR = 0x0d;
 const LF = 0x0a;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// oxlint-disable-next-line no-control-regex -- control characters are what must not be there
-const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 
 /** Parses a head without the blank line that ends it. Throws `BadAnswer` for anything out of order. */
 export function parseHead(text: string): AnswerHead {
@@ -39,7 +37,7 @@ export function parseHead(text: string): AnswerHead {
   const start = STATUS_LINE.exec(lines[0] ?? "");
   if (start === null) throw new BadAnswer(NO_HTTP);
   const headers: string[] = [];
-  for (let at = 1; at < lines.length; at++) addHeader(headers, lines[at] ?? "");
+  for (let at = 1; at < lines.length; at++) addHeaderLine(headers, lines[at] ?? "");
   const isOld = start[1] === "0";
   const status = Number(start[2]);
   const framing = framingOf(headers, { status, isOld });
@@ -53,37 +51,10 @@ export function checkBeginning(bytes: Buffer): void {
   if (!VERSION.startsWith(begins) || (lineEnd >= 0 && bytes[lineEnd - 1] !== CR)) throw new BadAnswer(NO_HTTP);
 }
 
-/** The first value of a header by its name in lower case. */
-export function valueOf(headers: readonly string[], name: string): string | undefined {
-  for (let at = 0; at < headers.length; at += 2) if (headers[at] === name) return headers[at + 1];
-  return undefined;
-}
-
 /** Adds what a line says to names and values in turn. Throws `BadAnswer` where it is no header. */
-export function addHeader(headers: string[], line: string): void {
-  const colon = line.indexOf(":");
-  const name = line.slice(0, colon);
-  // A line that begins with a space would continue the one before, which nobody does any more but those who attack.
-  if (colon < 1 || !TOKEN.test(name)) throw new BadAnswer("a header has no proper name");
-  if (CONTROL.test(line)) throw new BadAnswer("a header holds a control character");
-  const lowerName = name.toLowerCase();
-  // Parsers differ in what they make of it.
-  const isFraming = lowerName === "content-length" || lowerName === "transfer-encoding";
-  if (isFraming && isBlank(line.charCodeAt(line.length - 1))) throw new BadAnswer(`a blank follows the ${lowerName}`);
-  headers.push(lowerName, trimmed(line, colon + 1));
-}
-
-/** What stands from `start` on without spaces and tabs around it. (`trim` takes off more, so that other characters would get lost.) */
-function trimmed(line: string, start: number): string {
-  let from = start;
-  let to = line.length;
-  while (from < to && isBlank(line.charCodeAt(from))) from++;
-  while (to > from && isBlank(line.charCodeAt(to - 1))) to--;
-  return line.slice(from, to);
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
+export function addHeaderLine(headers: string[], line: string): void {
+  const fault = addHeader(headers, line);
+  if (fault !== undefined) throw new BadAnswer(fault);
 }
 
 function saysClose(headers: readonly string[]): boolean {

@@ -1,7 +1,8 @@
 // Heads of answers: what is understood, and what is refused since two parsers might understand it differently.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BadAnswer, checkBeginning, parseHead, valueOf } from "../../../src/gateway/upstream/head.ts";
+import { valueOf } from "../../../src/gateway/header-line.ts";
+import { BadAnswer, checkBeginning, parseHead } from "../../../src/gateway/upstream/head.ts";
 import { mutations } from "./arbitrary.ts";
 import { oracle } from "./oracle.ts";
 import { mutated, parsed } from "./parsed.ts";

@@ -1,7 +1,6 @@
-// Reads a request body once, whole and bounded, before anything is spent on the request.
+// Reads the body of a request that Node parses: once, whole and bounded.
 import type { IncomingMessage } from "node:http";
-import { AimError } from "../errors.ts";
-import { formatDuration } from "../lib/units.ts";
+import { clientGone, tooLarge } from "./client-faults.ts";
 
 const FIRST_CHUNKED_BYTES = 16 * 1024;
 
@@ -53,18 +52,4 @@ function grown(body: Buffer, to: { readonly used: number; readonly capacity: num
   const larger = Buffer.allocUnsafe(to.capacity);
   larger.set(body.subarray(0, to.used));
   return larger;
-}
-
-function tooLarge(maxBytes: number): AimError {
-  return new AimError("request_too_large", `the request body is larger than the ${maxBytes} bytes this gateway takes`);
-}
-
-/** The client left; not a failure of anyone's. */
-export function clientGone(): AimError {
-  return new AimError("client_closed_request", "the client closed the connection");
-}
-
-/** It is still there, but has read nothing for so long that its answer is given up. */
-export function clientStuck(limitMs: number): AimError {
-  return new AimError("client_closed_request", `the client read nothing for ${formatDuration(limitMs)}`);
 }
