@@ -2,8 +2,9 @@
 // is recorded when it is over.
 import { type AimError, type ErrorCode, messageOf } from "../errors.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import { type Logger, logRequest } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { REQUEST_ENDED } from "../telemetry/request-line.ts";
 import { clientGone } from "./downstream/client-faults.ts";
 import type { Downstream } from "./downstream/downstream.ts";
 import { forApiClients } from "./error-response.ts";
@@ -178,7 +179,7 @@ export class Exchange {
   }
 
   #log(error: AimError | undefined, durationMs: number): void {
-    const fields = {
+    const end = {
       requestId: this.requestId,
       route: this.route,
       client: this.client?.name,
@@ -195,11 +196,11 @@ export class Exchange {
       bytes: this.reply.bytes,
     };
     const { logger } = this.#deps;
-    if (error?.code === "client_closed_request") logger.debug(fields, "request ended");
+    if (error?.code === "client_closed_request") logRequest(logger, "debug", end);
     else if (error === undefined || error.status < 500 || error.code === "model_asleep")
-      logger.info(fields, "request ended");
-    else if (error.code === "internal_error") logger.error({ ...fields, err: error.cause }, "request ended");
-    else logger.warn({ ...fields, reason: messageOf(error) }, "request ended");
+      logRequest(logger, "info", end);
+    else if (error.code === "internal_error") logger.error({ ...end, err: error.cause }, REQUEST_ENDED);
+    else logRequest(logger, "warn", { ...end, reason: messageOf(error) });
   }
 }
 

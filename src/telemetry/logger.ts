@@ -2,6 +2,7 @@
 import { codeOf } from "../errors.ts";
 import { writeSync } from "node:fs";
 import { pino, type DestinationStream, type Logger } from "pino";
+import { REQUEST_ENDED, requestLine, type RequestEnd } from "./request-line.ts";
 
 export type { Logger } from "pino";
 
@@ -11,18 +12,35 @@ export interface LoggerOptions {
   readonly pretty: boolean;
 }
 
-export function createLogger(options: LoggerOptions): Logger {
+/** JSON lines go to `destination`, together where they fall into one turn of the event loop. */
+export function createLogger(options: LoggerOptions, destination: DestinationStream = linesTo(1)): Logger {
   // No wildcards: with one, every line is searched through, at three times the cost of writing it.
   const redact = ["authorization", "apiKey", "headers.authorization"];
   // Levels as words: who reads the log with grep does not know that 40 is a warning.
   const formatters = { level: (label: string) => ({ level: label }) };
-  if (!options.pretty)
-    return pino({ level: options.level, redact, base: null, timestamp: isoTime, formatters }, gathered(linesTo(1)));
+  if (!options.pretty) {
+    const output = gathered(destination);
+    const logger = pino({ level: options.level, redact, base: null, timestamp: isoTime, formatters }, output);
+    outputs.set(logger, output);
+    return logger;
+  }
   const transport = {
     target: "pino-pretty",
     options: { translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname", singleLine: true },
   };
   return pino({ level: options.level, redact, transport });
+}
+
+/** Where the loggers write that were made here for JSON lines: their form is known. */
+const outputs = new WeakMap<Logger, LevelledStream>();
+
+/** The line of a request that has ended: what `logger[level](end, REQUEST_ENDED)` says, at less than half the cost. */
+export function logRequest(logger: Logger, level: "debug" | "info" | "warn", end: RequestEnd): void {
+  if (!logger.isLevelEnabled(level)) return;
+  const output = outputs.get(logger);
+  if (output === undefined) return logger[level](end, REQUEST_ENDED);
+  output.lastLevel = pino.levels.values[level] ?? WARN;
+  output.write(requestLine(level, isoTime(), end));
 }
 
 let saidMs = 0;
@@ -45,7 +63,7 @@ interface LevelledStream extends DestinationStream {
  * Passes on together what is written within one turn of the event loop, and what is left when the process ends. Warnings and
  * worse take what is before them along at once.
  */
-export function gathered(destination: DestinationStream): DestinationStream {
+export function gathered(destination: DestinationStream): LevelledStream {
   let lines = "";
   const flush = () => {
     const all = lines;
