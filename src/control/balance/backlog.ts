@@ -46,6 +46,11 @@ export class Backlog {
     return this.#tokens;
   }
 
+  /** Whether it has not gone yet. */
+  has(prompt: Unread): boolean {
+    return prompt === this.#head || prompt.older !== undefined;
+  }
+
   /** What is left to read by now. */
   tokensLeft(now: number): number {
     this.#expire(now);
@@ -65,7 +70,7 @@ export class Backlog {
 
   /** Its answer begins. Does nothing for one that has gone already. */
   read(prompt: Unread, now: number): void {
-    if (!this.#has(prompt)) return;
+    if (!this.has(prompt)) return;
     if (!prompt.silent) this.#learn(prompt, now);
     this.#remove(prompt);
     this.#lastRead = now;
@@ -73,7 +78,7 @@ export class Backlog {
 
   /** Its request has ended. Does nothing for one that has gone already. */
   drop(prompt: Unread, now: number): void {
-    if (!this.#has(prompt)) return;
+    if (!this.has(prompt)) return;
     if (prompt === this.#head) this.#lastRead = now;
     this.#remove(prompt);
   }
@@ -103,10 +108,6 @@ export class Backlog {
   #readable(now: number): number {
     const since = Math.max(this.#head?.since ?? now, this.#lastRead);
     return (Math.max(0, now - since) / 1000) * this.#rate.perSecond;
-  }
-
-  #has(prompt: Unread): boolean {
-    return prompt === this.#head || prompt.older !== undefined;
   }
 
   #remove(prompt: Unread): void {

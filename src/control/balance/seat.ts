@@ -67,6 +67,11 @@ export class Assignment<R extends Served = Replica> {
     return this.#seat.replica;
   }
 
+  /** When it was given out. */
+  get since(): number {
+    return this.#prompt.since;
+  }
+
   /** Its answer begins, so its prompt is read. Idempotent. */
   begun(): void {
     this.#seat.backlog.read(this.#prompt, this.#clock.now());
@@ -74,6 +79,7 @@ export class Assignment<R extends Served = Replica> {
 
   /** It is over, be it that an answer began or not. Idempotent. */
   ended(): void {
-    this.#seat.backlog.drop(this.#prompt, this.#clock.now());
+    const { backlog } = this.#seat;
+    if (backlog.has(this.#prompt)) backlog.drop(this.#prompt, this.#clock.now());
   }
 }

@@ -27,9 +27,8 @@ export class Heat {
     this.#clock = clock;
   }
 
-  /** One request more; on the hot path. */
-  note(model: string): void {
-    const at = this.#clock.now();
+  /** One request more, which came at that time; on the hot path. */
+  note(model: string, at: number): void {
     const warmth = this.#models.get(model);
     if (warmth === undefined) {
       this.#models.set(model, { value: 1, at, since: at });

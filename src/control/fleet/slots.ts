@@ -69,7 +69,7 @@ export class Slots {
   tryAcquire(model: string, request: RequestTraits): ReplicaLease | undefined {
     const assignment = this.#deps.router.assign(model, request);
     if (assignment === undefined) return undefined;
-    this.#heat.note(model);
+    this.#heat.note(model, assignment.since);
     return this.#lease(assignment, request, "warm");
   }
 
@@ -78,7 +78,7 @@ export class Slots {
     if (signal.aborted) return Promise.reject(reasonOf(signal));
     const lease = this.tryAcquire(model, request);
     if (lease !== undefined) return Promise.resolve(lease);
-    this.#heat.note(model);
+    this.#heat.note(model, this.#deps.clock.now());
     return this.#wait(model, request, signal);
   }
 
@@ -155,6 +155,8 @@ export class Slots {
   /** Gives those who wait for the model what room there is. */
   grant(model: string): void {
     const { router, demand } = this.#deps;
+    // With each release, and next to never does anybody wait: then not even the function is made.
+    if (demand.waiters.isEmpty) return;
     const make = ({ since, request }: Applicant) => {
       const assignment = router.assign(model, request);
       if (assignment === undefined) throw new Error(`a replica of ${model} has room, and none takes a request`);
