@@ -2,6 +2,7 @@ import OpenAI, { APIError, AuthenticationError, BadRequestError, NotFoundError, 
 import { describe, expect, it } from "vitest";
 import { AimError } from "../../src/errors.ts";
 import { until } from "../support/until.ts";
+import { startRawBackend } from "./edges/raw-backend.ts";
 import { apiKey, type Gateway, type GatewayOptions, MODEL, startGateway } from "./harness.ts";
 
 const MESSAGES = [{ role: "user" as const, content: "hi" }];
@@ -73,7 +74,26 @@ describe("the OpenAI SDK", () => {
     expect(parts).toEqual(["hel"]);
   });
 
-  it("throws when an event was cut in two", async () => {
+  it("is told why when the backend died within an event, wherever that was", { timeout: 60_000 }, async () => {
+    const event = `data: ${JSON.stringify(chunk("hel"))}\n\n`;
+    const bytes = `${event.length.toString(16)}\r\n${event}\r\n`;
+    const head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let length = 0;
+    const dying = await startRawBackend((socket) => void socket.end(head + bytes + bytes.slice(0, length)));
+    const { client } = await start({ addresses: [dying.address] });
+    for (; length < bytes.length; length++) {
+      const parts: unknown[] = [];
+      const read = async () => {
+        const stream = await client.chat.completions.create({ model: MODEL, messages: MESSAGES, stream: true });
+        for await (const part of stream) parts.push(part);
+      };
+      await expect(read(), `after ${length} bytes`).rejects.toMatchObject({ code: "upstream_error" });
+      // The event is whole before the line behind its chunk is.
+      expect(parts).toHaveLength(length < bytes.length - 2 ? 1 : 2);
+    }
+  });
+
+  it("throws when half an event came in a chunk of its own", async () => {
     const { client, backend } = await start();
     backend.respond(async (_, reply) => {
       const stream = reply.sse();

@@ -62,10 +62,13 @@ const SIZE_LINE =
   /^([\da-f]{1,13})(?:;[!#$%&'*+\-.^_`|~\w]+(?:=(?:[!#$%&'*+\-.^_`|~\w]+|"[\t !#-[\]-~\x80-\xff]*"))?)*$/i;
 /** Of the size line of one chunk, and of all trailers. */
 const MAX_LINE_BYTES = 8 * 1024;
+/** Chunks up to this size are handed on whole. */
+const MAX_HELD_BYTES = 64 * 1024;
 
 /**
- * RFC 9112 7.1. Mostly a read holds whole chunks, one for each event, and those go on as they are; the pieces of a chunk that
- * lies across reads are handed on as content, so that nobody behind us ever stands in the middle of a chunk.
+ * RFC 9112 7.1. Mostly a read holds whole chunks, one for each event, and those go on as they are. A chunk that lies across reads
+ * is handed on as content, so that nobody behind us ever stands in the middle of a chunk: when it is whole, unless it is large.
+ * Engines write an event as one chunk, so that one who dies in the middle of an event leaves nobody with half of it.
  *
  *   size       a line with the size of a chunk, 0 for the end
  *   data       so many bytes
@@ -76,8 +79,11 @@ const MAX_LINE_BYTES = 8 * 1024;
 class ChunkedBody implements BodyReader {
   readonly endsWithConnection = false;
   #state: "size" | "data" | "data_end" | "trailer" | "done" = "size";
-  /** Bytes of data that the chunk still has. */
+  /** Bytes of data in the chunk, and those that it still has. */
+  #size = 0;
   #left = 0;
+  /** What came of a chunk that is handed on whole. */
+  #held: Buffer | undefined;
   /** What came of a line whose end has not come. */
   #line = "";
   #trailerBytes = 0;
@@ -104,10 +110,24 @@ class ChunkedBody implements BodyReader {
 
   #passContent(bytes: Buffer, start: number, sink: BodySink): number {
     const end = Math.min(bytes.length, start + this.#left);
-    this.#left -= end - start;
+    const piece = bytes.subarray(start, end);
+    this.#left -= piece.length;
     if (this.#left === 0) this.#state = "data_end";
-    sink.onContent(bytes.subarray(start, end));
+    const content = this.#handedOn(piece);
+    if (content !== undefined) sink.onContent(content);
     return end;
+  }
+
+  /** The piece itself where it is the chunk, or of a large one; of others the whole, with the last of them. */
+  #handedOn(piece: Buffer): Buffer | undefined {
+    if (piece.length === this.#size || this.#size > MAX_HELD_BYTES) return piece;
+    this.#held ??= Buffer.allocUnsafeSlow(this.#size);
+    // A copy: the memory it came in is read into again.
+    piece.copy(this.#held, this.#size - this.#left - piece.length);
+    if (this.#left > 0) return undefined;
+    const whole = this.#held;
+    this.#held = undefined;
+    return whole;
   }
 
   #takeLine(bytes: Buffer, start: number): number {
@@ -126,7 +146,8 @@ class ChunkedBody implements BodyReader {
 
   #onLine(line: string): void {
     if (this.#state === "size") {
-      this.#left = sizeIn(line);
+      this.#size = sizeIn(line);
+      this.#left = this.#size;
       this.#state = this.#left === 0 ? "trailer" : "data";
     } else if (this.#state === "data_end") {
       if (line !== "") throw new BadAnswer("a chunk does not end where it says");

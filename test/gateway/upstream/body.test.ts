@@ -97,6 +97,18 @@ describe("a body in chunks", { timeout: 60_000 }, () => {
     expect(gatherer.contents).toEqual([]);
   });
 
+  it.each([
+    ["waits for the last piece of a chunk of 64 KiB", 65_536, [65_536]],
+    ["hands on the pieces of a larger one as they come", 65_537, [2, 7, 40_000, 25_528]],
+  ] as const)("%s", (_, size, expected) => {
+    const chunk = Buffer.from(`${size.toString(16)}\r\n${"x".repeat(size)}\r\n`);
+    const parts = cut(chunk, [3, 9, 16, 40_016, chunk.length - 1]);
+    expect(readChunked(parts, true).gatherer.contents.map(({ length }) => length)).toEqual(expected);
+    // Whoever dies before the last piece leaves nobody with some of them.
+    const torn = readChunked(parts.slice(0, 3), true);
+    expect([torn.isComplete, torn.gatherer.contents.length]).toEqual([false, expected.length === 1 ? 0 : 2]);
+  });
+
   it("ends where it says, and leaves what follows", () => {
     for (const takesFrames of [true, false]) {
       const reader = readerOf({ kind: "chunked" });
