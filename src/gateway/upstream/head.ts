@@ -40,6 +40,7 @@ export function parseHead(text: string): AnswerHead {
   for (let at = 1; at < lines.length; at++) addHeaderLine(headers, lines[at] ?? "");
   const isOld = start[1] === "0";
   const status = Number(start[2]);
+  if (isOld && status < 200) throw new BadAnswer("HTTP/1.0 knows no interim answers");
   const framing = framingOf(headers, { status, isOld });
   return { status, headers, framing, keepsAlive: !isOld && framing.kind !== "close" && !saysClose(headers) };
 }

@@ -117,6 +117,7 @@ describe("a head", () => {
     ["gzip of chunks", [OK, "transfer-encoding: chunked, gzip"]],
     ["gzip alone", [OK, "transfer-encoding: gzip"]],
     ["identity", [OK, "transfer-encoding: identity"]],
+    ["an interim status of HTTP/1.0", ["HTTP/1.0 103 Early Hints"]],
     ["a blank behind the coding", [OK, "transfer-encoding: chunked "]],
     ["a tab behind the coding", [OK, "transfer-encoding: chunked\t"]],
     ["an unknown coding", [OK, "transfer-encoding: xchunked"]],
