@@ -7,6 +7,7 @@ import type { Lease, Outcome } from "./pool.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import type { Target } from "./resolve.ts";
 import { Upstream } from "./upstream/upstream.ts";
+import { Watch } from "./watch.ts";
 
 /** `unreachable`: no byte was sent, so another replica may be asked. */
 export type ForwardEnd =
@@ -17,10 +18,11 @@ export type Forward = (target: Target, lease: Lease, exchange: Exchange) => Prom
 
 export function createForward(settings: GatewaySettings, clock: Clock): Forward {
   const upstream = new Upstream({ clock, idleMs: settings.upstreamIdleMs });
+  const watch = new Watch(clock);
 
   function send({ target, lease, exchange }: Job, fresh = false): Promise<RelayEnd> {
     const limits = target.timeouts ?? settings;
-    const relay = new Relay(exchange, clock, limits);
+    const relay = new Relay(exchange, limits, { clock, watch });
     const { address } = lease;
     const headers = ["content-type", "application/json", "x-request-id", exchange.requestId, ...target.headers];
     const { connectTimeoutMs } = limits;

@@ -3,7 +3,7 @@
 // it ends exactly once, and how tells the caller whether another try is safe.
 import type { Timeouts } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import { backendError, badAnswer, brokenOff, silent, tooLong } from "./backend-error.ts";
 import { clientStuck } from "./downstream/client-faults.ts";
 import type { Exchange } from "./exchange.ts";
@@ -12,6 +12,7 @@ import { responseHeaders } from "./headers.ts";
 import type { AnswerSink, CallFailure } from "./upstream/connection.ts";
 import type { AnswerHead } from "./upstream/head.ts";
 import type { Sending } from "./upstream/upstream.ts";
+import type { Watch, Watched } from "./watch.ts";
 
 export type RelayEnd =
   /** The backend's whole answer was passed on, whatever its status. */
@@ -33,11 +34,20 @@ const STALE_MS = 1_000;
 
 const COMPLETED: RelayEnd = { kind: "completed" };
 
-export class Relay implements AnswerSink {
+/** What all relays share. */
+export interface RelayDeps {
+  readonly clock: Clock;
+  readonly watch: Watch;
+}
+
+export class Relay implements AnswerSink, Watched {
   /** Never rejects. */
   readonly ended: Promise<RelayEnd>;
+  /** Its place among those that are looked after. */
+  place = -1;
   readonly #exchange: Exchange;
   readonly #clock: Clock;
+  readonly #watch: Watch;
   readonly #limits: Timeouts;
   #resolve: ((end: RelayEnd) => void) | undefined;
   #state: "asking" | "passing" | "collecting" | "ended" = "asking";
@@ -48,18 +58,17 @@ export class Relay implements AnswerSink {
   #collectedBytes = 0;
   readonly #beganAt: number;
   #movedAt: number;
-  #watch: Timer;
-  #watchesIdle = false;
+  #hasBegun = false;
 
-  constructor(exchange: Exchange, clock: Clock, limits: Timeouts) {
+  constructor(exchange: Exchange, limits: Timeouts, { clock, watch }: RelayDeps) {
     this.#exchange = exchange;
     this.#clock = clock;
+    this.#watch = watch;
     this.#limits = limits;
     this.ended = new Promise((resolve) => (this.#resolve = resolve));
     this.#movedAt = clock.now();
     this.#beganAt = this.#movedAt;
-    const { firstByteTimeoutMs, totalTimeoutMs } = limits;
-    this.#watch = clock.setTimer(Math.min(firstByteTimeoutMs, totalTimeoutMs), () => this.#checkProgress());
+    watch.add(this, this.#beganAt, this.#dueAt());
   }
 
   /** The request is on its way, and can be called back. */
@@ -125,7 +134,7 @@ export class Relay implements AnswerSink {
     const taken = this.#exchange.reply.flush();
     if (this.#state === "ended") return taken;
     this.#movedAt = this.#clock.now();
-    if (!this.#watchesIdle && this.#exchange.reply.begun) this.#watchIdle();
+    if (!this.#hasBegun && this.#exchange.reply.begun) this.#begun();
     if (taken !== "full") return taken;
     this.#isPaused = true;
     this.#exchange.reply.onDrain(() => this.#resume());
@@ -146,25 +155,30 @@ export class Relay implements AnswerSink {
     this.#collectedBytes += bytes.length;
   }
 
-  /** The body has begun, and from now on another limit holds. */
-  #watchIdle(): void {
-    this.#watchesIdle = true;
-    this.#watch.cancel();
-    this.#checkProgress();
+  /** From now on another limit holds. */
+  #begun(): void {
+    this.#hasBegun = true;
+    this.#watch.expect(this.#movedAt, this.#dueAt());
   }
 
-  /** One timer for many chunks: it looks when the last one came, and sleeps again for what is left. */
-  #checkProgress(): void {
-    const { firstByteTimeoutMs, idleTimeoutMs, totalTimeoutMs } = this.#limits;
-    const now = this.#clock.now();
-    const limit = this.#watchesIdle ? idleTimeoutMs : firstByteTimeoutMs;
-    const stillLeft = this.#movedAt + limit - now;
-    const totalLeft = this.#beganAt + totalTimeoutMs - now;
-    if (Math.min(stillLeft, totalLeft) > 0)
-      this.#watch = this.#clock.setTimer(Math.min(stillLeft, totalLeft), () => this.#checkProgress());
-    else if (totalLeft <= 0) this.#end({ kind: "timeout", error: tooLong(totalTimeoutMs) });
-    else if (this.#isPaused) this.#stop(clientStuck(limit));
-    else this.#end({ kind: "timeout", error: silent(limit) });
+  look(now: number): number {
+    if (this.#state === "ended") return Infinity;
+    const dueAt = this.#dueAt();
+    if (now < dueAt) return dueAt;
+    const { totalTimeoutMs } = this.#limits;
+    if (now >= this.#beganAt + totalTimeoutMs) this.#end({ kind: "timeout", error: tooLong(totalTimeoutMs) });
+    else if (this.#isPaused) this.#stop(clientStuck(this.#stillLimit));
+    else this.#end({ kind: "timeout", error: silent(this.#stillLimit) });
+    return Infinity;
+  }
+
+  #dueAt(): number {
+    return Math.min(this.#movedAt + this.#stillLimit, this.#beganAt + this.#limits.totalTimeoutMs);
+  }
+
+  /** How long nothing may move. */
+  get #stillLimit(): number {
+    return this.#hasBegun ? this.#limits.idleTimeoutMs : this.#limits.firstByteTimeoutMs;
   }
 
   #refuse(what: string, cause?: Error): void {
@@ -178,7 +192,7 @@ export class Relay implements AnswerSink {
   #end(end: RelayEnd): void {
     if (this.#state === "ended") return;
     this.#state = "ended";
-    this.#watch.cancel();
+    this.#watch.delete(this);
     this.#exchange.onAbort(undefined);
     // Does nothing where the backend's answer is over.
     this.#sending?.abort(this);

@@ -131,6 +131,7 @@ describe("a head", () => {
     ["a 204 with chunks", ["HTTP/1.1 204 No Content", CHUNKED]],
     ["a 304 with chunks", ["HTTP/1.1 304 Not Modified", CHUNKED]],
     ["an interim head with a length", ["HTTP/1.1 103 Early Hints", "content-length: 5"]],
+    ["an interim head in HTTP/1.0", ["HTTP/1.0 103 Early Hints"]],
     ["an interim head with chunks", ["HTTP/1.1 100 Continue", CHUNKED]],
   ])("is refused with %s", (_, lines) => {
     expect(() => parse(...lines)).toThrow(BadAnswer);
