@@ -84,7 +84,7 @@ describe("a gateway whose replicas are killed one after the other", { timeout: L
     process.kill(pid, "SIGKILL");
   }
 
-  /** By itself the gateway would take so many deaths for a crash loop, and pause: here somebody looks on, and wants three. */
+  /** By itself the gateway would pause before each start for longer: here somebody looks on, and wants three at once. */
   async function wantThree(): Promise<void> {
     await until(async () => (await ready()).length < 3, { what: "the noticing of a death" });
     const headers = { "content-type": "application/json" };

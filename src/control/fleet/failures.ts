@@ -1,5 +1,5 @@
-// What went wrong lately, per recipe, and how long to leave it alone: 10 s doubling to 300 s, and never more than three failures
-// within 10 min; forgotten after 10 min of running.
+// What went wrong lately, per recipe, and how long to leave it alone: 10 s doubling to 300 s, and never more than three starts that
+// fail within 10 min; forgotten after 10 min of running.
 import { AimError, type ErrorCode } from "../../errors.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Replica } from "../replica.ts";
@@ -47,7 +47,7 @@ export function shuttingDown(): AimError {
 
 const FIRST_MS = 10_000;
 const MOST_MS = 300_000;
-/** Requests never cause more starts that fail than so many in so long, however short the pauses are. */
+/** Requests never cause more starts that fail before they are ready than so many in so long, however short the pauses are. */
 const MOST_FAILURES = 3;
 const WINDOW_MS = 600_000;
 /** Between two tries elsewhere; the first one is at once. */
@@ -61,7 +61,7 @@ export class Failures {
   readonly #overcome = new Set<string>();
   /** Recipes of which one could not be put to sleep or woken. */
   readonly #sleepless = new Set<string>();
-  /** When each of the last failures that counted happened, by recipe. */
+  /** When each of the last starts failed that counted, by recipe. */
   readonly #times = new Map<string, readonly number[]>();
   /** When a start was last sent elsewhere, by recipe. */
   readonly #sentElsewhere = new Map<string, number>();
@@ -97,14 +97,20 @@ export class Failures {
     const steps = afterReadyMs === undefined ? count - 1 : count - 2;
     const delayMs = steps < 0 ? 0 : Math.min(FIRST_MS * 2 ** steps, MOST_MS);
     const now = this.#clock.now();
-    const until = Math.max(now + delayMs, this.#windowOpensAt(recipeId, count));
+    const opensAt = afterReadyMs === undefined ? this.#windowOpensAt(recipeId, count) : this.#stillUntil(before, count);
+    const until = Math.max(now + delayMs, opensAt);
     const entry: StartFailure = { ...failure, count, until };
     this.#byRecipe.set(recipeId, entry);
     this.#overcome.delete(recipeId);
     return entry;
   }
 
-  /** Notes one more failure; returns when the next start may follow it. */
+  /** A recipe that gets ready works: its deaths make the pauses longer, but do not stop its starts. One that is stopped stays so. */
+  #stillUntil(before: StartFailure | undefined, count: number): number {
+    return count === 1 ? 0 : (before?.until ?? 0);
+  }
+
+  /** Notes one more start that failed; returns when the next one may follow it. */
   #windowOpensAt(recipeId: string, count: number): number {
     const now = this.#clock.now();
     const before = count === 1 ? [] : (this.#times.get(recipeId) ?? []);

@@ -30,6 +30,26 @@ describe("failures", () => {
     expect(failures.record("a", failure, 5_000).until).toBe(10_000);
   });
 
+  it("of those that had worked make the pauses longer, and never stop the starts", async () => {
+    const clock = new FakeClock();
+    const failures = new Failures(clock);
+    const pauses: number[] = [];
+    for (let count = 0; count < 9; count++) {
+      const { until } = failures.record("a", failure, 5_000);
+      pauses.push((until - clock.now()) / 1000);
+      await clock.advance(until - clock.now());
+    }
+    expect(pauses).toEqual([0, 10, 20, 40, 80, 160, 300, 300, 300]);
+  });
+
+  it("of those that had worked do not end a stop after three starts that failed", async () => {
+    const clock = new FakeClock();
+    const failures = new Failures(clock);
+    for (let count = 0; count < 3; count++) failures.record("a", failure);
+    await clock.advance(MINUTE);
+    expect(failures.record("a", failure, 2 * MINUTE).until).toBe(10 * MINUTE);
+  });
+
   it("are forgotten when nothing failed for ten minutes after the last pause", async () => {
     const clock = new FakeClock();
     const failures = new Failures(clock);
