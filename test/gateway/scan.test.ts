@@ -1,8 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isAimError } from "../../src/errors.ts";
-import { MAX_DEPTH } from "../../src/gateway/json/json.ts";
-import { SLICE_BYTES } from "../../src/gateway/json/text.ts";
+import { MAX_DEPTH, WINDOW_BYTES } from "../../src/gateway/json/json.ts";
 import { scanMembers } from "../../src/gateway/scan.ts";
 import { requireAgreement, triedBodies } from "../support/scan-agreement.ts";
 
@@ -33,7 +32,7 @@ describe("scanMembers", () => {
     });
   });
 
-  // Everything that a string may hold, or must not, begins at each place around the end of a slice.
+  // Everything that a string may hold, or must not, begins at each place around the end of a window.
   it.each([
     "\\n",
     "\\u00e9",
@@ -49,16 +48,35 @@ describe("scanMembers", () => {
     "\\u00",
     "\u0001",
     "\xff",
-  ])("is of one mind with JSON.parse where %j lies on the end of a slice", (piece) => {
+  ])("is of one mind with JSON.parse where %j lies on the end of a window", (piece) => {
     const bytes = piece === "\xff" ? Buffer.from([0xff]) : Buffer.from(piece);
-    for (let before = SLICE_BYTES - 24; before < SLICE_BYTES + 4; before++) {
-      for (const after of [0, 3, SLICE_BYTES - 10]) {
+    for (let before = WINDOW_BYTES - 24; before < WINDOW_BYTES + 4; before++) {
+      for (const after of [0, 3, WINDOW_BYTES - 10]) {
         const head = Buffer.from(`{"a":"${"x".repeat(before)}`);
         const tail = Buffer.from(`${"y".repeat(after)}","model":"m"}`);
         requireAgreement(Buffer.concat([head, bytes, tail]));
         requireAgreement(Buffer.concat([head, bytes, bytes, tail]));
         requireAgreement(Buffer.concat([head, bytes]));
       }
+    }
+  });
+
+  it.each(["0", "00", "01", "0123", ",", ", ", " ,", "\n", "-1", "1.5", "1e3", "]", '"x"', "[1]", "é", "\u0000"])(
+    "is of one mind with JSON.parse where %j stands among token ids",
+    (piece) => {
+      const ids = "10,9,".repeat(WINDOW_BYTES / 5);
+      // All places in a block of 64 bytes, and those around the end of a window.
+      for (let before = WINDOW_BYTES - 80; before < WINDOW_BYTES + 8; before++) {
+        const items = `${ids.slice(0, before)}${piece}10,9,1`;
+        requireAgreement(Buffer.from(`{"prompt":[${items}],"model":"m"}`));
+      }
+    },
+  );
+
+  it("says where an escape begins that is none, wherever the window ends", () => {
+    for (let at = WINDOW_BYTES - 80; at < WINDOW_BYTES + 8; at++) {
+      for (const escape of ["\\x", "\\u12g4", "\\u123", "\\\n"])
+        expect(failure(`{"a":"`.padEnd(at, "x") + `${escape}"}`).message).toMatch(new RegExp(` byte ${at}$`));
     }
   });
 

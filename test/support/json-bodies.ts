@@ -19,6 +19,7 @@ export function jsonBodies({ keys, depth }: BodyOptions): fc.Arbitrary<Buffer> {
     value: fc.oneof(
       { depthSize: "small" },
       { weight: 6, arbitrary: fc.oneof(word, number, text) },
+      { weight: 1, arbitrary: fc.oneof(tokenIds, longText) },
       { weight: 2, arbitrary: listed("[", spaced(tie("value")), "]") },
       { weight: 2, arbitrary: listed("{", member(tie("value")), "}") },
       { weight: 1, arbitrary: wrapped(tie("value")) },
@@ -70,6 +71,12 @@ const piece = fc.oneof(
   fc.constantFrom("\u007f", "é", "你好", "\u2028", "\ufeff", "😀"),
 );
 const text = fc.array(piece, { maxLength: 6 }).map((pieces) => `"${pieces.join("")}"`);
+
+/** Longer than what is looked at in one go. */
+const longText = fc.array(piece, { minLength: 10, maxLength: 60 }).map((pieces) => `"${pieces.join("")}"`);
+const tokenIds = fc
+  .tuple(fc.constantFrom(",", ", ", " ,\n"), fc.array(fc.nat(128_000), { minLength: 10, maxLength: 60 }))
+  .map(([comma, ids]) => `[${ids.join(comma)}]`);
 
 /** A key in quotes, with escapes for some of its letters. */
 function spelled(key: string): fc.Arbitrary<string> {

@@ -1,163 +1,80 @@
-// Walks over the tokens of a JSON text of bytes, and refuses what JSON.parse refuses, without building anything of it.
+// Walks over a JSON text of bytes, and refuses what JSON.parse refuses: the JavaScript half of json.wat, which does the work.
 import { AimError } from "../../errors.ts";
-import { Text } from "./text.ts";
+import { JSON_WASM } from "./json-wasm.ts";
 
-/** Nesting beyond this is refused: no honest request comes near it. */
+/** Nesting beyond this is refused: no honest request comes near it. At most 64, the bits in which json.wat keeps brackets. */
 export const MAX_DEPTH = 64;
 
-export const QUOTE = 0x22;
-export const COMMA = 0x2c;
-export const COLON = 0x3a;
-export const BACKSLASH = 0x5c;
-export const OPEN_BRACE = 0x7b;
-export const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const PLUS = 0x2b;
-const MINUS = 0x2d;
-const DOT = 0x2e;
-const ZERO = 0x30;
-const NINE = 0x39;
-const SMALL_E = 0x65;
-const SMALL_F = 0x66;
-const SMALL_N = 0x6e;
-const SMALL_T = 0x74;
+/** Small enough to stay in the first-level cache of a core while it is looked at. */
+export const WINDOW_BYTES = 16 * 1024;
+
+/** As json.wat has them: where in the memory the window begins, and what may be wrong besides what is no JSON. */
+const WINDOW_START = 16;
+const TOO_DEEP = 1;
+const NOT_AN_OBJECT = 2;
+
+/** Told of each member of the outermost object, in order: where key and value lie, quotes included. */
+export type OnMember = (key: number, keyEnd: number, value: number, valueEnd: number) => void;
+
+interface Exports {
+  readonly memory: WebAssembly.Memory;
+  readonly walk: (length: number, maxDepth: number) => number;
+}
+
+interface Walk {
+  readonly body: Buffer;
+  readonly onMember: OnMember;
+}
+
+const IDLE: Walk = { body: Buffer.alloc(0), onMember: () => {} };
+/** All is synchronous, so one memory serves all bodies. */
+let current = IDLE;
+
+const { memory, walk } = instantiate();
+const memoryBytes = new Uint8Array(memory.buffer);
 
 /**
- * Each method takes the index where something begins and returns the one after its end. Bytes that are no JSON end it with
- * `invalid_json`; that they are UTF-8 is not looked at. It never recurses.
+ * Goes once through a body that is to be an object. Bytes that are no JSON end it with `invalid_json`, perhaps after some
+ * members were told; that they are UTF-8 is not looked at, only whether they are plain ASCII, which is returned.
  */
-export class Json {
-  readonly #body: Buffer;
-  readonly #text: Text;
-  /** The brackets that the values being walked over are to be closed with, the innermost last. */
-  readonly #open: number[] = [];
-
-  constructor(body: Buffer) {
-    this.#body = body;
-    this.#text = new Text(body);
-  }
-
-  /** Whether there was nothing else so far. */
-  get isAscii(): boolean {
-    return this.#text.isAscii;
-  }
-
-  space(start: number): number {
-    let at = start;
-    while (isSpace(this.#byte(at))) at++;
-    return at;
-  }
-
-  /** One byte that must be there, and white space after it. */
-  token(byte: number, at: number): number {
-    if (this.#byte(at) !== byte) throw invalidJson(at);
-    return this.space(at + 1);
-  }
-
-  string(start: number): number {
-    if (this.#byte(start) !== QUOTE) throw invalidJson(start);
-    const end = this.#text.end(start + 1);
-    if (this.#byte(end) !== QUOTE) throw invalidJson(end);
-    return end + 1;
-  }
-
-  /** Any value that is a member of the outermost object. */
-  value(start: number): number {
-    const open = this.#open;
-    let at = this.#enter(start);
-    while (open.length > 0) {
-      at = this.space(at);
-      const closing = open[open.length - 1];
-      if (this.#byte(at) === closing) {
-        open.pop();
-        at++;
-      } else {
-        at = this.token(COMMA, at);
-        at = this.#enter(closing === CLOSE_BRACE ? this.#key(at) : at);
-      }
-    }
-    return at;
-  }
-
-  /** Through the opening brackets of a value up to the end of the first one within that has no others in it. */
-  #enter(start: number): number {
-    let at = start;
-    for (;;) {
-      const byte = this.#byte(at);
-      if (byte !== OPEN_BRACE && byte !== OPEN_BRACKET) return this.#scalar(at);
-      const closing = byte === OPEN_BRACE ? CLOSE_BRACE : CLOSE_BRACKET;
-      if (this.#open.push(closing) >= MAX_DEPTH) throw tooDeep();
-      at = this.space(at + 1);
-      if (this.#byte(at) === closing) return at;
-      if (closing === CLOSE_BRACE) at = this.#key(at);
-    }
-  }
-
-  /** A key, the colon, and the space around it. */
-  #key(start: number): number {
-    return this.token(COLON, this.space(this.string(start)));
-  }
-
-  #scalar(start: number): number {
-    switch (this.#byte(start)) {
-      case QUOTE:
-        return this.string(start);
-      case SMALL_T:
-        return this.#word("true", start);
-      case SMALL_F:
-        return this.#word("false", start);
-      case SMALL_N:
-        return this.#word("null", start);
-      default:
-        return this.#number(start);
-    }
-  }
-
-  #word(word: string, start: number): number {
-    for (let index = 0; index < word.length; index++) {
-      if (this.#byte(start + index) !== word.charCodeAt(index)) throw invalidJson(start + index);
-    }
-    return start + word.length;
-  }
-
-  #number(start: number): number {
-    let at = this.#byte(start) === MINUS ? start + 1 : start;
-    at = this.#byte(at) === ZERO ? at + 1 : this.#digits(at);
-    if (this.#byte(at) === DOT) at = this.#digits(at + 1);
-    // As with all letters, one bit is the difference between small and capital.
-    if ((this.#byte(at) | 0x20) !== SMALL_E) return at;
-    const sign = this.#byte(at + 1);
-    return this.#digits(sign === PLUS || sign === MINUS ? at + 2 : at + 1);
-  }
-
-  /** One at least. */
-  #digits(start: number): number {
-    let at = start;
-    while (isDigit(this.#byte(at))) at++;
-    if (at === start) throw invalidJson(at);
-    return at;
-  }
-
-  /** Behind the last one it is 0, which is no JSON. */
-  #byte(at: number): number {
-    return at < this.#body.length ? (this.#body[at] ?? 0) : 0;
+export function walkMembers(body: Buffer, onMember: OnMember): { readonly isAscii: boolean } {
+  current = { body, onMember };
+  try {
+    return { isAscii: walk(body.length, MAX_DEPTH) === 0 };
+  } finally {
+    current = IDLE;
   }
 }
 
-function isSpace(byte: number): boolean {
-  return byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09);
+function instantiate(): Exports {
+  const module = new WebAssembly.Module(Buffer.from(JSON_WASM, "base64"));
+  const { exports } = new WebAssembly.Instance(module, { body: { load, member, refuse } });
+  // A border: what the module exports is written in json.wat.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return exports as unknown as Exports;
 }
 
-function isDigit(byte: number): boolean {
-  return byte >= ZERO && byte <= NINE;
+function load(from: number): number {
+  const { body } = current;
+  const end = Math.min(from + WINDOW_BYTES, body.length);
+  memoryBytes.set(end - from === body.length ? body : body.subarray(from, end), WINDOW_START);
+  return end - from;
 }
 
-/** Says where, and not what stands there: prompts belong in no message or log. */
-export function invalidJson(at: number): AimError {
-  return new AimError("invalid_json", `the request body is not valid JSON, at byte ${at}`);
+function member(key: number, keyEnd: number, value: number, valueEnd: number): void {
+  current.onMember(key, keyEnd, value, valueEnd);
 }
 
-function tooDeep(): AimError {
-  return new AimError("invalid_json", `the request body must not nest deeper than ${MAX_DEPTH} levels`);
+function refuse(fault: number, at: number): never {
+  if (fault === TOO_DEEP)
+    throw new AimError("invalid_json", `the request body must not nest deeper than ${MAX_DEPTH} levels`);
+  if (fault === NOT_AN_OBJECT) throw notAnObject(current.body);
+  // Says where, and not what stands there: prompts belong in no message or log.
+  throw new AimError("invalid_json", `the request body is not valid JSON, at byte ${at}`);
+}
+
+function notAnObject(body: Buffer): AimError {
+  const hasMark = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
+  const must = hasMark ? "not begin with a byte order mark" : "be a JSON object";
+  return new AimError("invalid_json", `the request body must ${must}`);
 }
