@@ -1,22 +1,34 @@
 // A line of a head, of a request or an answer: strict, since whatever two parsers read differently lets one message pose as two.
+import { memoized } from "../lib/memo.ts";
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 
+/** Names are few; what is longer than any that has a meaning is not worth its place. */
+const MOST_NAMES = 500;
+const LONGEST_NAME = 64;
+
+/** In lower case; empty for what is no name. */
+const lowerCase = memoized(MOST_NAMES, lowerCaseOf);
+
 /** Adds name, in lower case, and value to names and values in turn; says what is wrong where the line is no header. */
 export function addHeader(headers: string[], line: string): string | undefined {
   const colon = line.indexOf(":");
-  const name = line.slice(0, colon);
   // A line that begins with a space would continue the one before, which nobody does any more but those who attack.
-  if (colon < 1 || !TOKEN.test(name)) return "a header has no proper name";
+  const name = line.slice(0, Math.max(0, colon));
+  const lowerName = colon > LONGEST_NAME ? lowerCaseOf(name) : lowerCase(name);
+  if (lowerName === "") return "a header has no proper name";
   if (CONTROL.test(line)) return "a header holds a control character";
-  const lowerName = name.toLowerCase();
   // Parsers differ in what they make of it.
   const isFraming = lowerName === "content-length" || lowerName === "transfer-encoding";
   if (isFraming && isBlank(line.charCodeAt(line.length - 1))) return `a blank follows the ${lowerName}`;
   headers.push(lowerName, trimmed(line, colon + 1));
   return undefined;
+}
+
+function lowerCaseOf(name: string): string {
+  return TOKEN.test(name) ? name.toLowerCase() : "";
 }
 
 /** The first value of a header by its name in lower case. */

@@ -1,5 +1,6 @@
 // Which headers pass in each direction. Nothing that belongs to one connection, and no secret, crosses the gateway.
 import { AimError } from "../errors.ts";
+import { memoized } from "../lib/memo.ts";
 
 /** RFC 9110 7.6.1: they speak of one connection only. */
 const HOP_BY_HOP = [
@@ -34,6 +35,19 @@ const NOT_TO_BACKEND = new Set([
 
 const NOT_TO_CLIENT = new Set([...HOP_BY_HOP, "server", "date", "set-cookie", "x-request-id", "__proto__"]);
 
+/** Names are few, and to look at one is dear. */
+const MOST_NAMES = 500;
+const LONGEST_NAME = 64;
+
+/** Whether a header of this name passes, unless the connection claims it for itself. */
+function passing(passes: (name: string) => boolean): (name: string) => boolean {
+  const remembered = memoized(MOST_NAMES, passes);
+  return (name) => (name.length > LONGEST_NAME ? passes(name) : remembered(name));
+}
+
+const passesToBackend = passing((name) => !NOT_TO_BACKEND.has(name) && !/^x-(forwarded|aim)-/.test(name));
+const passesToClient = passing((name) => !NOT_TO_CLIENT.has(name) && !isOurs(name));
+
 /** Engines take less than we do, and cut the connection at more: that must not look like their failure. */
 const MAX_FORWARDED = { headers: 64, bytes: 8 * 1024 };
 
@@ -49,7 +63,7 @@ export function requestHeaders(
   const headers = stream ? ["accept-encoding", "identity"] : [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]?.toLowerCase() ?? "";
-    if (NOT_TO_BACKEND.has(name) || named.has(name) || /^x-(forwarded|aim)-/.test(name)) continue;
+    if (!passesToBackend(name) || named.has(name)) continue;
     if (stream && name === "accept-encoding") continue;
     headers.push(name, rawHeaders[at + 1] ?? "");
   }
@@ -67,7 +81,7 @@ export function responseHeaders(headers: readonly string[]): string[] {
   const passed: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? "";
-    if (NOT_TO_CLIENT.has(name) || named.has(name) || isOurs(name)) continue;
+    if (!passesToClient(name) || named.has(name)) continue;
     passed.push(name, headers[at + 1] ?? "");
   }
   return passed;
