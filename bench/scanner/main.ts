@@ -10,7 +10,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { requireAgreement, triedBodies } from "../../test/support/scan-agreement.ts";
 import { type Shape, shapes } from "./shapes.ts";
 
-const ROUNDS = 300;
+const ROUNDS = 100;
 /** Each measurement takes about so long, so that the clock's grain does not matter. */
 const ROUND_BYTES = 200_000;
 

@@ -17,7 +17,6 @@ export function shapes(): readonly Shape[] {
   const prose = { words: WORDS, escapes: 1 / 18 };
   const code = { words: WORDS, escapes: 1 / 4 };
   const russian = { words: RUSSIAN, escapes: 1 / 18 };
-  const tokens = Array.from({ length: 17_000 }, (_, index) => (index * 7919) % 128_000);
   return [
     { name: "1 KB", body: chat({ bytes: 900, turns: 1 }, prose) },
     { name: "10 KB, 4 turns", body: chat({ bytes: 10_000, turns: 4 }, prose) },
@@ -27,8 +26,18 @@ export function shapes(): readonly Shape[] {
     { name: "100 KB, 40 turns, code", body: chat({ bytes: 100_000, turns: 40 }, code) },
     { name: "100 KB, 10 turns, Russian", body: chat({ bytes: 100_000, turns: 10 }, russian) },
     { name: "100 KB, Russian as \\uXXXX", body: ascii(chat({ bytes: 33_000, turns: 10 }, russian)) },
-    { name: "100 KB, token ids", body: Buffer.from(JSON.stringify({ prompt: tokens, model: "org/model-7b" })) },
+    { name: "100 KB, token ids", body: tokenIds(17_000) },
+    { name: "50 KB of tools", body: tools(200) },
+    { name: "4 MB, 1 message, no escapes", body: chat({ bytes: 4_000_000, turns: 1 }, plain) },
+    { name: "4 MB, an image", body: image(4_000_000) },
+    { name: "4 MB, 1 message", body: chat({ bytes: 4_000_000, turns: 1 }, prose) },
     { name: "4 MB, 100 turns", body: chat({ bytes: 4_000_000, turns: 100 }, prose) },
+    { name: "4 MB, 1000 turns", body: chat({ bytes: 4_000_000, turns: 1000 }, prose) },
+    { name: "4 MB, 100 turns, code", body: chat({ bytes: 4_000_000, turns: 100 }, code) },
+    { name: "4 MB, 100 turns, Russian", body: chat({ bytes: 4_000_000, turns: 100 }, russian) },
+    { name: "4 MB, Russian as \\uXXXX", body: ascii(chat({ bytes: 1_320_000, turns: 100 }, russian)) },
+    { name: "4 MB, token ids", body: tokenIds(680_000) },
+    { name: "4 MB of tools", body: tools(16_000) },
   ];
 }
 
@@ -53,6 +62,29 @@ function chat({ bytes, turns }: Size, style: Style): Buffer {
   return Buffer.from(
     JSON.stringify({ messages, temperature: 0.7, max_tokens: 512, stream: true, model: "org/model-7b" }),
   );
+}
+
+function tokenIds(length: number): Buffer {
+  const prompt = Array.from({ length }, (_, index) => (index * 7919) % 128_000);
+  return Buffer.from(JSON.stringify({ prompt, model: "org/model-7b" }));
+}
+
+function image(bytes: number): Buffer {
+  const url = `data:image/png;base64,${"iVBORw0KGgo+".repeat(bytes / 12)}`;
+  const messages = [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }];
+  return Buffer.from(JSON.stringify({ messages, model: "org/model-7b" }));
+}
+
+/** Short strings, and many brackets: the most there is to be walked over per byte. */
+function tools(count: number): Buffer {
+  const kinds = { type: "array", items: { type: "string", enum: ["file", "folder", "link"] } };
+  const options = { type: "object", properties: { depth: { type: "integer", minimum: 0, maximum: 10 }, kinds } };
+  const parameters = { type: "object", properties: { options }, required: ["options"], additionalProperties: false };
+  const list = Array.from({ length: count }, (_, index) => ({
+    type: "function",
+    function: { name: `tool_${index}`, parameters },
+  }));
+  return Buffer.from(JSON.stringify({ tools: list, model: "org/model-7b" }));
 }
 
 function text(bytes: number, { words, escapes }: Style, draw: () => number): string {

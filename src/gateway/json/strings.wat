@@ -21,12 +21,18 @@
   (global.set $high (i32.or (global.get $high) (i8x16.bitmask (local.get $bytes))))
   (i32.add (local.get $end) (i32.const 1)))
 
-;; The same for long ones: goes on for as long as 64 bytes have no end and no escape.
+;; The same for long ones: goes on for as long as 64 bytes have no end and no escape. V8 builds other functions into one that it
+;; compiles only as far as a budget goes, which depends on what it has seen called. So this loop calls none.
 (func $text (param $at i32) (result i32)
   (local $a v128) (local $b v128) (local $c v128) (local $d v128)
-  (local $high v128)
+  (local $least v128) (local $high v128)
+  ;; Constants stay in registers only as locals: written into the loop they would be made anew in each round.
+  (local $quote v128) (local $backslash v128) (local $lastControl v128)
+  (local.set $quote (i8x16.splat (i32.const 0x22)))
+  (local.set $backslash (i8x16.splat (i32.const 0x5c)))
+  (local.set $lastControl (i8x16.splat (i32.const 0x1f)))
   (loop $block
-    (local.set $at (call $near (local.get $at)))
+    (if (i32.gt_u (local.get $at) (global.get $limit)) (then (local.set $at (call $slide (local.get $at)))))
     (local.set $a (v128.load (local.get $at)))
     (local.set $b (v128.load offset=16 (local.get $at)))
     (local.set $c (v128.load offset=32 (local.get $at)))
@@ -34,22 +40,26 @@
     (local.set $high (v128.or (local.get $high) (v128.or
       (v128.or (local.get $a) (local.get $b))
       (v128.or (local.get $c) (local.get $d)))))
+    (local.set $least (i8x16.min_u
+      (i8x16.min_u (local.get $a) (local.get $b))
+      (i8x16.min_u (local.get $c) (local.get $d))))
     (if (i32.eqz (v128.any_true (v128.or
-          (call $areAtMost (i32.const 0x1f) (i8x16.min_u
-            (i8x16.min_u (local.get $a) (local.get $b))
-            (i8x16.min_u (local.get $c) (local.get $d))))
+          (i8x16.eq (local.get $least) (i8x16.min_u (local.get $least) (local.get $lastControl)))
           (v128.or
-            (v128.or (call $areQuotesOrBackslashes (local.get $a)) (call $areQuotesOrBackslashes (local.get $b)))
-            (v128.or (call $areQuotesOrBackslashes (local.get $c)) (call $areQuotesOrBackslashes (local.get $d)))))))
+            (v128.or
+              (v128.or (i8x16.eq (local.get $a) (local.get $quote)) (i8x16.eq (local.get $b) (local.get $quote)))
+              (v128.or (i8x16.eq (local.get $c) (local.get $quote)) (i8x16.eq (local.get $d) (local.get $quote))))
+            (v128.or
+              (v128.or (i8x16.eq (local.get $a) (local.get $backslash)) (i8x16.eq (local.get $b) (local.get $backslash)))
+              (v128.or (i8x16.eq (local.get $c) (local.get $backslash)) (i8x16.eq (local.get $d) (local.get $backslash))))))))
       (then
         (local.set $at (i32.add (local.get $at) (i32.const 64)))
         (br $block))))
   (global.set $high (i32.or (global.get $high) (i8x16.bitmask (local.get $high))))
   (call $escapedText (local.get $at)))
 
-;; The same where there are escapes, without a branch for each, which nobody could predict. A function of its own, since V8
-;; builds other functions into one that it compiles only where it has seen them called often: plain text should not be what
-;; decides that for escapes.
+;; The same where there are escapes, without a branch for each, which nobody could predict. A function of its own, so that plain
+;; text does not decide how V8 compiles it; and too large to be built into others, so that its budget is its own.
 (func $escapedText (param $at i32) (result i32)
   (local $a v128) (local $b v128) (local $c v128) (local $d v128)
   (local $high v128)
@@ -106,6 +116,13 @@
 (func $inspect (param $at i32) (param $quotes i64) (param $escaped i64) (param $wasUnicode i64) (result i64)
   (local $a v128) (local $b v128) (local $c v128) (local $d v128)
   (local $unicode i64) (local $digits i64) (local $wrong i64)
+  ;; What a byte may be in an escape, by its low half and by its high one: 0x01 " /, 0x02 \, 0x04 b f n, 0x08 r t, 0x80 u as its
+  ;; letter; 0x20 0-9, 0x40 a-f A-F as a digit.
+  (local $byLow v128) (local $byHigh v128)
+  (local.set $byLow
+    (v128.const i8x16 0x20 0x60 0x6d 0x60 0x68 0xe0 0x64 0x20 0x20 0x20 0 0 0x02 0 0x04 0x01))
+  (local.set $byHigh
+    (v128.const i8x16 0 0 0x01 0x20 0x40 0x02 0x44 0x88 0 0 0 0 0 0 0 0))
   (local.set $a (v128.load (local.get $at)))
   (local.set $b (v128.load offset=16 (local.get $at)))
   (local.set $c (v128.load offset=32 (local.get $at)))
@@ -113,10 +130,10 @@
   (local.set $wrong (call $bits
     (call $areAtMost (i32.const 0x1f) (local.get $a)) (call $areAtMost (i32.const 0x1f) (local.get $b))
     (call $areAtMost (i32.const 0x1f) (local.get $c)) (call $areAtMost (i32.const 0x1f) (local.get $d))))
-  (local.set $a (call $classes (local.get $a)))
-  (local.set $b (call $classes (local.get $b)))
-  (local.set $c (call $classes (local.get $c)))
-  (local.set $d (call $classes (local.get $d)))
+  (local.set $a (call $classes (local.get $a) (local.get $byLow) (local.get $byHigh)))
+  (local.set $b (call $classes (local.get $b) (local.get $byLow) (local.get $byHigh)))
+  (local.set $c (call $classes (local.get $c) (local.get $byLow) (local.get $byHigh)))
+  (local.set $d (call $classes (local.get $d) (local.get $byLow) (local.get $byHigh)))
   ;; The highest bit of a class is that of u.
   (local.set $unicode (i64.and (local.get $escaped)
     (call $bits (local.get $a) (local.get $b) (local.get $c) (local.get $d))))
@@ -154,16 +171,12 @@
     (i8x16.eq (local.get $bytes) (i8x16.splat (i32.const 0x22)))
     (i8x16.eq (local.get $bytes) (i8x16.splat (i32.const 0x5c)))))
 
-;; What each byte may be in an escape: 0x01 " /, 0x02 \, 0x04 b f n, 0x08 r t, 0x80 u as its letter; 0x20 0-9,
-;; 0x40 a-f A-F as a digit. What both halves of the byte allow (high half 2, 5, 6, 7; 7; 3; 4, 6).
-(func $classes (param $bytes v128) (result v128)
+;; What both halves of a byte allow it to be, by the tables above.
+(func $classes (param $bytes v128) (param $byLow v128) (param $byHigh v128) (result v128)
   (v128.and
-    (i8x16.swizzle
-      (v128.const i8x16 0x20 0x60 0x6d 0x60 0x68 0xe0 0x64 0x20 0x20 0x20 0 0 0x02 0 0x04 0x01)
-      (v128.and (local.get $bytes) (i8x16.splat (i32.const 0x0f))))
-    (i8x16.swizzle
-      (v128.const i8x16 0 0 0x01 0x20 0x40 0x02 0x44 0x88 0 0 0 0 0 0 0 0)
-      (i8x16.shr_u (local.get $bytes) (i32.const 4)))))
+    (i8x16.swizzle (local.get $byLow) (v128.and (local.get $bytes) (i8x16.splat (i32.const 0x0f))))
+    (i8x16.swizzle (local.get $byHigh)
+      (v128.and (i16x8.shr_u (local.get $bytes) (i32.const 4)) (i8x16.splat (i32.const 0x0f))))))
 
 ;; ---- Bytes at once ----
 
