@@ -48,6 +48,11 @@ const LAYERS: readonly Layer[] = [
     why: "the admin API declares the view it needs, and gets it from the composition root",
   },
   {
+    path: "workers/",
+    allowed: ["gateway/", "control/", "catalog/", "telemetry/", "lib/", "errors"],
+    why: "workers stand between the two planes, and are wired to them by the composition root; neither knows of them",
+  },
+  {
     path: "config",
     allowed: ["catalog/recipe", "catalog/image", "lib/", "errors"],
     why: "the configuration is read before anything else exists; it names the engines, runtimes and images of recipes",

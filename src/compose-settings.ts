@@ -1,9 +1,10 @@
 // The configuration in the shapes that the parts ask for.
 import { totalmem } from "node:os";
 import type { CatalogOptions } from "./catalog/catalog.ts";
-import type { Config } from "./config.ts";
+import { isLoopback, type Config } from "./config.ts";
 import type { ControlPlaneSettings } from "./control/plane.ts";
 import type { GatewaySettings } from "./gateway/deps.ts";
+import { loopbackHosts } from "./gateway/hosts.ts";
 import type { ApiKey } from "./gateway/keys.ts";
 
 const RECONCILE_EVERY_MS = 10_000;
@@ -76,6 +77,11 @@ export function gatewaySettings(config: Config): GatewaySettings {
     totalTimeoutMs: config.timeouts.total,
     upstreamIdleMs: UPSTREAM_IDLE_MS,
   };
+}
+
+/** Undefined: any. Only where others cannot reach it do its names tell a web page that poses as it. */
+export function allowedHosts({ listen }: Pick<Config, "listen">): readonly string[] | undefined {
+  return isLoopback(listen.host) ? loopbackHosts(listen.host) : undefined;
 }
 
 /** One without a name is called by its place, never by a piece of the key. */

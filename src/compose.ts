@@ -3,14 +3,14 @@ import { createAdminRoutes } from "./admin/routes.ts";
 import { loadCatalog, type Catalog } from "./catalog/catalog.ts";
 import { examineSurroundings } from "./compose-doctor.ts";
 import { createDrivers, openEngines } from "./compose-runtimes.ts";
-import { apiKeys, catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
+import { allowedHosts, apiKeys, catalogOptions, controlSettings, gatewaySettings } from "./compose-settings.ts";
+import { openWorkshop, type Workforce, type Workshop } from "./compose-workers.ts";
 import { controlView, modelDirectory, modelResolver } from "./compose-views.ts";
-import { isLoopback, type Config } from "./config.ts";
+import type { Config } from "./config.ts";
 import type { EstimateStore } from "./control/launcher/estimates.ts";
 import { startControlPlane } from "./control/plane.ts";
 import type { Status } from "./control/operations/status.ts";
 import { createApp } from "./gateway/app.ts";
-import { loopbackHosts } from "./gateway/hosts.ts";
 import { bindPort, type BoundPort } from "./gateway/server.ts";
 import { systemClock } from "./lib/clock.ts";
 import { JsonFile } from "./lib/json-file.ts";
@@ -39,12 +39,23 @@ const LAST_WORDS_MS = 1_000;
 export async function compose(config: Config, host: Host): Promise<System> {
   const catalog = await loadCatalog(config.recipes, catalogOptions(config));
   // Before anything touches a replica: a gateway that is started a second time by mistake must leave the first one's alone.
-  const port = await bindPort({ ...config.listen, logger: host.logger });
+  const workshop = config.workers === 1 ? undefined : await openWorkshop(config, host.logger);
+  const port = workshop?.port ?? (await bindPort({ ...config.listen, logger: host.logger }));
   try {
     const lock = await lockInstallation(config.installation);
-    return serveOn(port, { config, catalog, host, lock });
+    return await withWorkers(serveOn(port, { config, catalog, host, lock, workshop }));
   } catch (error) {
     await port.close(0);
+    throw error;
+  }
+}
+
+async function withWorkers({ system, workers }: Served): Promise<System> {
+  try {
+    await workers?.start();
+    return system;
+  } catch (error) {
+    await system.stop();
     throw error;
   }
 }
@@ -59,9 +70,16 @@ interface Parts {
   readonly catalog: Catalog;
   readonly host: Host;
   readonly lock: InstallationLock;
+  /** Where there is more than one thread. */
+  readonly workshop: Workshop | undefined;
 }
 
-function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, lock }: Parts): System {
+interface Served {
+  readonly system: System;
+  readonly workers: Workforce | undefined;
+}
+
+function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, lock, workshop }: Parts): Served {
   const metrics = createMetrics({ processMetrics: true, version });
   const events = new EventLog(clock);
   const engines = openEngines();
@@ -75,28 +93,30 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
     engines,
     estimateStore: estimateStore(config),
     settings: controlSettings(config),
+    ...(workshop && { lender: workshop.lender }),
   });
-  const settings = gatewaySettings(config);
   const stopping = new AbortController();
   const cutting = new AbortController();
+  const workers = workshop?.employ({ control, catalog, logger });
   const app = createApp({
     pool: control.pool,
     directory: modelDirectory(catalog, control.status, clock),
-    resolve: modelResolver(catalog, settings),
+    resolve: modelResolver(catalog, gatewaySettings(config)),
     nearest: (name) => catalog.nearest(name),
     admin: createAdminRoutes({
       view: controlView(control, (signal) => examineSurroundings(config, catalog, signal)),
       events,
       metrics,
       beforeMetrics: () => control.status.measure(metrics),
+      ...(workers && { scrape: () => workers.scrape(metrics) }),
       version,
       logger,
       clock,
       stopping: stopping.signal,
     }),
     keys: apiKeys(config),
-    allowedHosts: isLoopback(config.listen.host) ? loopbackHosts(config.listen.host) : undefined,
-    settings,
+    allowedHosts: allowedHosts(config),
+    settings: gatewaySettings(config),
     clock,
     random: systemRandom,
     metrics,
@@ -109,18 +129,34 @@ function serveOn(port: BoundPort, { config, catalog, host: { logger, version }, 
     stopping.abort(new Error("the gateway is shutting down"));
     // What waits for a replica would not get one any more.
     control.fleet.close();
-    const cut = clock.setTimer(config.drainTimeout, () => cutting.abort());
     await runAll([
-      () => port.close(config.drainTimeout + LAST_WORDS_MS),
-      () => cut.cancel(),
+      () => endServing({ port, workers, cutting }, config.drainTimeout),
       () => control.stop(),
       () => engines.close(),
       () => lock.release(),
     ]);
   };
   let stopped: Promise<void> | undefined;
-  const { status, surveyed } = control;
-  return { url: port.url, catalog, status, surveyed, stop: () => (stopped ??= stop()) };
+  const stopOnce = () => (stopped ??= stop());
+  return { system: { ...control, url: port.url, catalog, stop: stopOnce }, workers };
+}
+
+interface Serving {
+  readonly port: BoundPort;
+  readonly workers: Workforce | undefined;
+  readonly cutting: AbortController;
+}
+
+/** What is under way has so long to finish. */
+async function endServing({ port, workers, cutting }: Serving, graceMs: number): Promise<void> {
+  workers?.drain();
+  const cut = clock.setTimer(graceMs, () => {
+    cutting.abort();
+    workers?.cut();
+  });
+  // The port last: what workers pass on arrives there.
+  await runAll([() => workers?.close(graceMs + LAST_WORDS_MS), () => port.close(graceMs + LAST_WORDS_MS)]);
+  cut.cancel();
 }
 
 /** What is learned of starts: a cache, which may be deleted. */

@@ -64,6 +64,14 @@ const policySchema = z.strictObject({
 
 export const configSchema = z.strictObject({
   listen: address.prefault("127.0.0.1:8000").describe("Address to listen on; anything but loopback needs apiKeys."),
+  workers: z
+    .int("expected a whole number of threads, such as 2")
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe(
+      "Threads that serve requests for models, each with a processor core to use; 1: the gateway's only thread. More pay off when one core is busy and others are free.",
+    ),
   installation: z
     .string()
     .regex(/^[a-z0-9][a-z0-9_.-]{0,40}$/, "expected lower-case letters, digits, '.', '_' or '-', at most 41")

@@ -11,6 +11,8 @@ export interface AdminDeps {
   readonly metrics: Metrics;
   /** Brings gauges up to date before they are read. */
   beforeMetrics?(): void;
+  /** All metrics as Prometheus reads them, where there are more than those of `metrics`. */
+  scrape?(): Promise<string>;
   readonly version: string;
   readonly logger: Logger;
   readonly clock?: Clock;

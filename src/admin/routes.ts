@@ -59,6 +59,7 @@ function addHealth(app: Hono, { view, metrics, ...deps }: AdminDeps): void {
   });
   app.get("/metrics", async (c) => {
     deps.beforeMetrics?.();
-    return c.body(await metrics.registry.metrics(), 200, { "Content-Type": metrics.registry.contentType });
+    const text = await (deps.scrape?.() ?? metrics.registry.metrics());
+    return c.body(text, 200, { "Content-Type": metrics.registry.contentType });
   });
 }

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { LABELS, LABEL_SCHEMA } from "../catalog/launch-spec.ts";
 import type { RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef, ObservedReplica, ReplicaExit } from "../runtime/driver.ts";
-import type { FoundReplica, Replica, ReplicaIdentity, ReplicaState } from "./replica.ts";
+import type { FoundReplica } from "./fleet/blueprint.ts";
+import type { Replica, ReplicaIdentity, ReplicaState } from "./replica.ts";
 
 const CHOICES = ["name", "gpus"] as const;
 

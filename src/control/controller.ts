@@ -157,7 +157,7 @@ export class Controller {
       case "start": {
         const replica = fleet.begin(action, [action.reason, ...action.reasons].join("; "));
         if (action.demand?.kind === "order") {
-          fleet.settleOrder(action.demand.id, { replica, created: true, reasons: action.reasons });
+          fleet.orders.settle(action.demand.id, { replica, created: true, reasons: action.reasons });
         }
         return;
       }
@@ -165,7 +165,7 @@ export class Controller {
         const replica = fleet.replicas.find(action.replica);
         if (replica !== undefined) fleet.stop(replica, action.cause, action.reason);
         if (action.demand !== undefined)
-          fleet.noteOrder(action.demand.id, `${action.replica} is stopped: ${action.reason}`);
+          fleet.orders.note(action.demand.id, `${action.replica} is stopped: ${action.reason}`);
         return;
       }
       case "sleep": {
@@ -188,11 +188,11 @@ export class Controller {
           keepAliveMs !== undefined && replica.pinned
             ? [`${replica.name} is pinned: it is kept however long it is idle`]
             : [];
-        fleet.settleOrder(action.demand.id, { replica, created: false, reasons: [action.reason, ...note] });
+        fleet.orders.settle(action.demand.id, { replica, created: false, reasons: [action.reason, ...note] });
         return;
       }
       case "refuse":
-        if (action.demand.kind === "order") fleet.settleOrder(action.demand.id, action.error);
+        if (action.demand.kind === "order") fleet.orders.settle(action.demand.id, action.error);
         else fleet.refuse(action.demand.request.model, action.error);
     }
   }

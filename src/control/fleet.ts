@@ -6,14 +6,14 @@
 import type { Recipe } from "../catalog/recipe.ts";
 import type { AimError } from "../errors.ts";
 import type { BackendRef } from "../runtime/driver.ts";
+import { blueprintOf, type Blueprint, type FoundReplica } from "./fleet/blueprint.ts";
 import { DemandBook, type DemandView } from "./fleet/demand.ts";
 import { Failures, shuttingDown, type ReplicaFailure } from "./fleet/failures.ts";
 import type { FleetDeps, FleetHooks } from "./fleet/fleet-deps.ts";
 import { takeSnapshot, type FleetParts } from "./fleet/fleet-view.ts";
 import { Machines } from "./fleet/machines.ts";
 import type { LaunchOrder, OrderResult } from "./fleet/orders.ts";
-import { Replica, blueprintOf, isStoppable } from "./replica.ts";
-import type { Blueprint, Entry, FoundReplica, Nap, ReplicaIdentity } from "./replica.ts";
+import { Replica, isStoppable, type Entry, type Nap, type ReplicaIdentity } from "./replica.ts";
 import type { Hold, StopCause } from "./planner/why.ts";
 import { Roster, type RosterView } from "./fleet/roster.ts";
 import { Slots } from "./fleet/slots.ts";
@@ -41,11 +41,10 @@ export class Fleet {
     this.wanted = new Wanted(this.#roster, deps.recipes.recipes, deps.clock.now());
     this.#failures = new Failures(deps.clock);
     this.machines = new Machines({
-      clock: deps.clock,
-      journal: deps.journal,
+      ...deps,
       roster: this.#roster,
       recoveryMs: deps.settings.recoveryMs,
-      onChange: () => this.#hooks.onChange(),
+      onChange: () => this.reconsider(),
       onSuspect: (runtime) => this.#hooks.onSuspect(runtime),
     });
     this.#parts = {
@@ -59,14 +58,12 @@ export class Fleet {
       heat: (model) => this.#slots.heat(model),
     };
     this.#slots = new Slots({
-      clock: deps.clock,
+      ...deps,
       roster: this.#roster,
-      router: deps.router,
       demand: this.#demand,
-      journal: deps.journal,
       keepAliveMaxMs: deps.settings.keepAliveMaxMs,
       isSurveyed: () => this.machines.isSurveyed,
-      onChange: () => this.#hooks.onChange(),
+      onChange: () => this.reconsider(),
       onIdle: (replica) => this.#hooks.onIdle(replica.idleSince + replica.idleMs(this.keepAliveMs(replica))),
       onUnreachable: (replica, why) => this.#suspect(replica, why),
     });
@@ -82,18 +79,25 @@ export class Fleet {
     return this.#slots;
   }
 
+  /** What other threads say of the slots that they gave out; see `Lending`. */
+  get others(): Pick<Slots, "freed" | "report" | "sweep"> {
+    return this.#slots;
+  }
+
   /** Resolves when the plan started a replica for it, or found one; rejects when it cannot be had or the signal aborts. */
   order(order: LaunchOrder, signal: AbortSignal): Promise<OrderResult> {
     if (this.#closed) throw shuttingDown();
     const isOrdered = ({ model }: Recipe) => model === order.request.model;
     for (const { id } of this.#deps.recipes.recipes.filter(isOrdered)) this.#failures.forgive(id);
-    const placed = this.#demand.orders.add(order, signal, () => this.#hooks.onChange());
-    this.#hooks.onChange();
+    const placed = this.#demand.orders.add(order, signal, () => this.reconsider());
+    this.reconsider();
     return placed;
   }
 
   /** Takes it down: what is in flight may finish unless `force`. Does nothing to one that is already going. */
   stop(replica: Replica, cause: StopCause, reason: string, options = { force: false }): void {
+    const { isUsedAgain } = this.#slots.hold(replica, this.keepAliveMs(replica));
+    if (cause === "idle" && isUsedAgain) return this.#slots.review();
     const busy = replica.inFlight > 0 && !options.force;
     if (replica.state === "ready" && busy) this.#move(replica, "draining", reason, cause);
     else if (isStoppable(replica.state)) this.#move(replica, "stopping", reason, cause);
@@ -109,17 +113,14 @@ export class Fleet {
     return replica;
   }
 
-  /** Something was done for an order that cannot be met yet. */
-  noteOrder(orderId: string, text: string): void {
-    this.#demand.orders.note(orderId, text);
-  }
-
-  settleOrder(orderId: string, result: OrderResult | AimError): void {
-    this.#demand.orders.settle(orderId, result);
+  /** Orders that cannot be met yet, and what becomes of them. */
+  get orders(): Pick<DemandBook["orders"], "note" | "settle"> {
+    return this.#demand.orders;
   }
 
   refuse(model: string, error: AimError): void {
     this.#demand.refuse(model, error);
+    this.#slots.review();
   }
 
   hold(holds: ReadonlyMap<string, Hold>): void {
@@ -150,7 +151,9 @@ export class Fleet {
 
   /** Its engine is to be put to sleep; from here on it gets no requests. Does nothing to one that is not idle. */
   doze(replica: Replica, reason: string): void {
+    this.#slots.hold(replica, 0);
     if (replica.state === "ready" && replica.inFlight === 0) this.#move(replica, "dozing", reason);
+    else this.#slots.review();
   }
 
   /** Its engine sleeps, be it that it was put to sleep or found so. */
@@ -172,7 +175,8 @@ export class Fleet {
     this.#move(replica, "failed", failure.message, "failed");
     this.#deps.journal.failed(replica, failure);
     replica.failureCause = failure.cause;
-    if (error !== undefined && !this.#isComing(replica.model)) this.refuse(replica.model, error);
+    const isComing = ({ isStarting, isServing, state }: Replica) => isStarting || isServing || state === "waking";
+    if (error !== undefined && !this.#roster.ofModel(replica.model).some(isComing)) this.refuse(replica.model, error);
   }
 
   /** It could not be taken down, and that may be for good. */
@@ -207,18 +211,19 @@ export class Fleet {
   /** A launch found it running and asked for another idle time; forgotten when the gateway restarts. */
   keep(replica: Replica, keepAliveMs: number): void {
     replica.keepAliveMs = keepAliveMs;
-    this.#hooks.onChange();
+    this.reconsider();
   }
 
   /** Keeps it from being evicted and from being unloaded for being idle, or no longer; forgotten when the gateway restarts. */
   pin(replica: Replica, pinned: boolean): void {
     replica.pinned = pinned;
     this.#deps.journal.pinned(replica);
-    this.#hooks.onChange();
+    this.reconsider();
   }
 
-  /** Something outside the fleet has changed that a plan depends on. */
+  /** Something has changed that a plan depends on, be it outside the fleet. */
   reconsider(): void {
+    this.#slots.review();
     this.#hooks.onChange();
   }
 
@@ -231,7 +236,7 @@ export class Fleet {
     replica.reason = why ?? "ready";
     this.#deps.journal.responsiveness(replica, why);
     this.#slots.servingChanged(replica);
-    this.#hooks.onChange();
+    this.reconsider();
   }
 
   get replicas(): RosterView {
@@ -246,7 +251,7 @@ export class Fleet {
   forget(recipeId: string, replica?: string): void {
     this.#failures.forgive(recipeId);
     if (replica !== undefined) this.#roster.forget(replica);
-    this.#hooks.onChange();
+    this.reconsider();
   }
 
   lastFailure(recipeId: string): ReturnType<Failures["last"]> {
@@ -274,7 +279,7 @@ export class Fleet {
     const replica = new Replica(identity, blueprint, { ...start, ...times });
     this.#roster.add(replica);
     this.#deps.journal.moved(replica, undefined);
-    this.#hooks.onChange();
+    this.reconsider();
     return replica;
   }
 
@@ -284,15 +289,11 @@ export class Fleet {
     replica.stopCause ??= cause;
     this.#deps.journal.moved(replica, from);
     this.#slots.moved(replica, from);
-    this.#hooks.onChange();
+    this.reconsider();
   }
 
   #suspect(replica: Replica, why: string): void {
     if (replica.state === "ready") this.setResponsive(replica, why);
     this.#hooks.onSuspect(replica.identity.runtime);
-  }
-
-  #isComing(model: string): boolean {
-    return this.#roster.ofModel(model).some((one) => one.isStarting || one.isServing || one.state === "waking");
   }
 }

@@ -13,6 +13,7 @@ import { Router } from "./balance/router.ts";
 import { Controller, type ControllerDeps } from "./controller.ts";
 import { Estimates, type EstimateStore } from "./launcher/estimates.ts";
 import { Fleet } from "./fleet.ts";
+import type { Lender } from "./fleet/lending.ts";
 import type { FleetSettings } from "./fleet/fleet-deps.ts";
 import { Journal } from "./journal.ts";
 import { Launcher, type LauncherDeps } from "./launcher.ts";
@@ -39,6 +40,8 @@ export interface ControlPlaneDeps {
     Pick<SleeperDeps, "fallAsleep" | "wakeUp"> &
     Pick<ReconcilerDeps, "answers"> &
     Pick<WatchdogDeps, "loadOf">;
+  /** Where other threads give out slots of replicas; absent: nowhere. */
+  readonly lender?: Lender & Pick<Router, "cacheHolds">;
   /** Where what is learned of starts outlives the gateway; absent: nowhere. */
   readonly estimateStore?: EstimateStore;
   readonly settings: ControlPlaneSettings;
@@ -104,7 +107,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   const watchdog = startWatchdog({
     clock,
     fleet,
-    router,
+    router: deps.lender === undefined ? router : both(router, deps.lender),
     logger,
     limitMs: settings.progressMs,
     loadOf: (address, signal) => engines.loadOf(address, signal),
@@ -141,16 +144,25 @@ interface FleetTools {
 }
 
 function createFleet(
-  { clock, catalog, settings, drivers }: ControlPlaneDeps,
+  { clock, catalog, settings, drivers, lender }: ControlPlaneDeps,
   { estimates, autoscaler, ...tools }: FleetTools,
 ): Fleet {
   const usualLoadMs = (replica: Replica) => estimates.usualLoadMs(replica);
   const scale = () => autoscaler.targets;
-  const fleet = new Fleet({ clock, recipes: catalog, settings, ...tools, usualLoadMs, scale });
+  const fleet = new Fleet({ clock, recipes: catalog, settings, ...tools, usualLoadMs, scale, lender });
   for (const { name, placement } of drivers.values()) {
     fleet.machines.set(name, { known: false, placement, gpus: [] });
   }
   return fleet;
+}
+
+/** Whoever chooses between replicas hears what their caches hold. */
+function both(...choosers: readonly Pick<Router, "cacheHolds">[]): Pick<Router, "cacheHolds"> {
+  return {
+    cacheHolds(replica, tokens) {
+      for (const chooser of choosers) chooser.cacheHolds(replica, tokens);
+    },
+  };
 }
 
 /** What is done to replicas: each part does one thing, when the controller says so. */

@@ -16,7 +16,9 @@
 // An adopted replica (found running after our own restart) enters at `loading`.
 import type { Profile, Recipe, RuntimeName } from "../catalog/recipe.ts";
 import type { BackendRef } from "../runtime/driver.ts";
+import type { Blueprint } from "./fleet/blueprint.ts";
 import type { Ejection } from "./fleet/ejection.ts";
+import type { Lent, SharedQueue } from "./fleet/lent.ts";
 import { StartProgress } from "./launcher/phases.ts";
 import type { StopCause } from "./planner/why.ts";
 
@@ -74,31 +76,12 @@ export interface ReplicaIdentity {
   readonly adopted: boolean;
 }
 
-/** What a replica is made from. Absent for an adopted one whose recipe is no longer in the catalogue. */
-export interface Blueprint {
-  readonly recipe: Recipe | undefined;
-  readonly profile: Profile | undefined;
-}
-
-export function blueprintOf(recipe: Recipe | undefined, profileId: string): Blueprint {
-  return { recipe, profile: recipe?.profiles.find(({ id }) => id === profileId) };
-}
-
 /** How a replica comes into being. */
 export interface Entry {
   readonly state: "pending" | "loading";
   readonly reason: string;
   /** Milliseconds since the Unix epoch; now, unless it was running before. */
   readonly startedAt?: number | undefined;
-}
-
-/** What a list showed of a replica that already runs. */
-export interface FoundReplica {
-  readonly ref: BackendRef;
-  /** Absent: it holds its GPUs, but cannot serve. */
-  readonly address: URL | undefined;
-  /** Milliseconds since the Unix epoch. */
-  readonly startedAt: number | undefined;
 }
 
 /** How a replica sleeps, as far as that is known. */
@@ -139,9 +122,11 @@ export class Replica {
   address: URL | undefined;
   readyAt: number | undefined;
   readyAtWall: number | undefined;
-  /** When it last became free of requests; meaningful while `inFlight` is 0. */
-  idleSince: number;
-  inFlight = 0;
+  #idleSince: number;
+  /** Requests that hold a lease of the fleet. */
+  leases = 0;
+  /** What other threads have of it; undefined where they never had anything. */
+  lent: Lent | undefined;
   /** Which of all leases was its last; breaks ties in balancing. */
   lastGrant = 0;
   /** Most requests at a time while it is new; see `Ramps`. */
@@ -190,9 +175,28 @@ export class Replica {
     this.progress = new StartProgress(start.now);
     this.startedAtWall = start.startedAt ?? start.wallNow;
     this.keepAliveMs = identity.keepAliveMs;
-    this.idleSince = start.now;
+    this.#idleSince = start.now;
     this.pinned = identity.pinned ?? blueprint.recipe?.pinned ?? false;
     this.stateSince = start.now;
+  }
+
+  /** Requests that it has, whoever gave them to it. */
+  get inFlight(): number {
+    return this.leases + (this.lent?.inFlight ?? 0);
+  }
+
+  /** What other threads sent it; undefined where there are none. */
+  get queue(): SharedQueue | undefined {
+    return this.lent?.queue;
+  }
+
+  /** When it last became free of requests; meaningful while `inFlight` is 0. */
+  get idleSince(): number {
+    return Math.max(this.#idleSince, this.lent?.usedAt ?? -Infinity);
+  }
+
+  set idleSince(now: number) {
+    this.#idleSince = now;
   }
 
   get name(): string {

@@ -86,7 +86,7 @@ function createRouter(deps: GatewayDeps, { checkKey, serve }: Parts): Hono<Env> 
     app.all(route, refuseMethod("POST"));
   }
   app.route("/", createModelRoutes(deps)).all("/v1/models/*", refuseMethod("GET"));
-  app.route("/", deps.admin);
+  if (deps.admin !== undefined) app.route("/", deps.admin);
   app.notFound((c) => {
     throw new AimError("unknown_url", `there is nothing at ${c.req.method} ${c.req.path}`);
   });

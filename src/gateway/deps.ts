@@ -15,8 +15,8 @@ export interface GatewayDeps {
   resolve(name: string): ResolvedModel | undefined;
   /** The known name most like this one, for messages. */
   nearest(name: string): string | undefined;
-  /** Serves /api/*, /health/* and /metrics under their full paths. */
-  readonly admin: Hono;
+  /** Serves /api/*, /health/* and /metrics under their full paths; absent: they are served elsewhere. */
+  readonly admin?: Hono;
   /** Empty: everyone may ask. */
   readonly keys: readonly ApiKey[];
   /** Host names that requests may be addressed to; absent: any. See `loopbackHosts`. */

@@ -12,6 +12,10 @@ export interface ListenOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** A Unix socket to listen on instead. */
+  readonly path?: string;
+  /** Whether other threads of ours listen there, too, and the system shares the connections out. */
+  readonly reusePort?: boolean;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -95,10 +99,11 @@ export async function bindPort(options: ListenOptions): Promise<BoundPort> {
   };
 }
 
-function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
+function bind(server: Server, { host, port, path, reusePort = false }: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(cannotListen(error, `${host}:${port}`)));
-    server.listen({ host, port, backlog: 4096 }, () => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(cannotListen(error, path ?? `${host}:${port}`)));
+    const where = path === undefined ? { host, port, reusePort } : { path };
+    server.listen({ ...where, backlog: 4096 }, () => {
       server.removeAllListeners("error");
       resolve();
     });
@@ -110,6 +115,7 @@ function cannotListen(cause: NodeJS.ErrnoException, where: string): AimError {
     EADDRINUSE: "another program listens there already; stop it or choose another port",
     EACCES: "not permitted; choose a port above 1023",
     EADDRNOTAVAIL: "this machine has no such address",
+    ENOTSUP: "this system does not share a port out between workers; set workers to 1",
     ENOTFOUND: "there is no host of that name",
   };
   const why = remedy[cause.code ?? ""] ?? cause.message;

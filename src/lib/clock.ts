@@ -33,6 +33,17 @@ export const systemClock: Clock = {
   },
 };
 
+/** Where `Clock.now()` of this thread has its start, on a scale that all threads of the process share. */
+export function clockStart(): number {
+  return Number(process.hrtime.bigint()) / 1e6 - performance.now();
+}
+
+/** The clock of another thread, by its `clockStart`. */
+export function clockSince(start: number): Clock {
+  const aheadMs = clockStart() - start;
+  return { ...systemClock, now: () => performance.now() + aheadMs };
+}
+
 /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,7 +1,7 @@
 // The log: pino, JSON lines; pretty on a terminal. Messages are constant sentences, values are fields.
 import { codeOf } from "../errors.ts";
 import { writeSync } from "node:fs";
-import { pino, type DestinationStream, type Logger } from "pino";
+import { pino, symbols, type DestinationStream, type Logger } from "pino";
 import { REQUEST_ENDED, requestLine, type RequestEnd } from "./request-line.ts";
 
 export type { Logger } from "pino";
@@ -12,10 +12,12 @@ export interface LoggerOptions {
   readonly pretty: boolean;
 }
 
+/** No wildcards: with one, every line is searched through, at three times the cost of writing it. */
+const REDACTED = ["authorization", "apiKey", "headers.authorization"];
+
 /** JSON lines go to `destination`, together where they fall into one turn of the event loop. */
 export function createLogger(options: LoggerOptions, destination: DestinationStream = linesTo(1)): Logger {
-  // No wildcards: with one, every line is searched through, at three times the cost of writing it.
-  const redact = ["authorization", "apiKey", "headers.authorization"];
+  const redact = REDACTED;
   // Levels as words: who reads the log with grep does not know that 40 is a warning.
   const formatters = { level: (label: string) => ({ level: label }) };
   if (!options.pretty) {
@@ -41,6 +43,30 @@ export function logRequest(logger: Logger, level: "debug" | "info" | "warn", end
   if (output === undefined) return logger[level](end, REQUEST_ENDED);
   output.lastLevel = pino.levels.values[level] ?? WARN;
   output.write(requestLine(level, isoTime(), end));
+}
+
+/** The log of a thread whose lines another one writes, to a log of the same options: see `addLines`. */
+export function createThreadLogger(options: LoggerOptions, destination: DestinationStream): Logger {
+  if (!options.pretty) return createLogger(options, destination);
+  // What makes lines pretty reads them in their plain form.
+  return pino({ level: options.level, redact: REDACTED }, gathered(destination));
+}
+
+/** At once, for there may be warnings among them. */
+export function addLines(logger: Logger, lines: string): void {
+  const output = outputs.get(logger);
+  if (output !== undefined) {
+    output.lastLevel = WARN;
+    output.write(lines);
+    return;
+  }
+  const stream: unknown = Object.getOwnPropertyDescriptor(logger, symbols.streamSym)?.value;
+  // One that writes nowhere has no stream.
+  if (isStream(stream)) stream.write(lines);
+}
+
+function isStream(value: unknown): value is DestinationStream {
+  return typeof value === "object" && value !== null && "write" in value && typeof value.write === "function";
 }
 
 let saidMs = 0;

@@ -30,8 +30,8 @@ export const BUGS: readonly Bug[] = [
     name: "lost-release",
     what: "a slot on a replica that is being drained is never given back",
     file: "src/control/fleet/slots.ts",
-    text: "replica.inFlight -= 1;",
-    instead: 'if (replica.state !== "draining") replica.inFlight -= 1;',
+    text: "replica.leases -= 1;",
+    instead: 'if (replica.state !== "draining") replica.leases -= 1;',
   },
   {
     name: "unread-for-ever",

@@ -37,8 +37,10 @@ export class GatewayHome {
     return home;
   }
 
-  async start(): Promise<Gateway> {
-    const child = spawn(process.execPath, [MAIN, "serve", "--config", join(this.folder, "engine.conf")], {
+  /** `preload`: a module that Node loads before it. */
+  async start(options: { readonly preload?: string } = {}): Promise<Gateway> {
+    const node = options.preload === undefined ? [] : ["--import", options.preload];
+    const child = spawn(process.execPath, [...node, MAIN, "serve", "--config", join(this.folder, "engine.conf")], {
       stdio: ["ignore", "pipe", "inherit"],
       env: { PATH: process.env["PATH"], HOME: process.env["HOME"] },
     });

@@ -3,13 +3,13 @@ import { LRUCache } from "lru-cache";
 import type { BalanceName } from "../../catalog/recipe.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Replica } from "../replica.ts";
-import type { Prompt, RequestTraits } from "../fleet/lease.ts";
+import type { Prompt, PromptDigest, RequestTraits } from "../fleet/lease.ts";
 import type { Backlog } from "./backlog.ts";
 import { leastInFlight, predictedTtft, roundRobin, session, type Balancer } from "./balancer.ts";
 import { MOST_SLOTS, PrefixIndex } from "./prefix-index.ts";
 import { BLOCK_TOKENS, hashBlocks, MOST_BLOCKS, promptTokens, seedOf } from "./prompt-blocks.ts";
 import { ModelRate } from "./rates.ts";
-import { Assignment, Seat } from "./seat.ts";
+import { Assignment, Seat, type Served } from "./seat.ts";
 
 /** What balancing has to know of a request. */
 export type RoutedRequest = Pick<RequestTraits, "prompt" | "session" | "stream">;
@@ -34,18 +34,18 @@ const MOST_SESSIONS = 10_000;
 const blocks = new Uint32Array(MOST_BLOCKS);
 const matched = new Uint32Array(MOST_SLOTS);
 
-export class ModelRouter {
+export class ModelRouter<R extends Served = Replica> {
   readonly #clock: Pick<Clock, "now">;
   readonly #seed: number;
   readonly #rate = new ModelRate();
-  readonly #seats: Seat[] = [];
+  readonly #seats: Seat<R>[] = [];
   /** Tokens of a prompt that each should have cached, in the order of the seats. */
   readonly #cached: number[] = [];
   #policy = POLICIES["predicted-ttft"];
   /** From the second replica on: until then there is nothing to choose. */
   #index: PrefixIndex | undefined;
   /** By hash of the session; two that share one share a replica, and nothing else. */
-  #sessions: LRUCache<number, Seat> | undefined;
+  #sessions: LRUCache<number, Seat<R>> | undefined;
   /** Of the prompts that were given out, all and those that should have been cached. */
   readonly sent = { tokens: 0, cachedTokens: 0 };
 
@@ -59,7 +59,7 @@ export class ModelRouter {
   }
 
   /** It takes requests from here on, with nothing in its cache. */
-  join(replica: Replica, balance: BalanceName): void {
+  join(replica: R, balance: BalanceName): void {
     const seat = new Seat(replica, this.#freeSlot(), this.#rate);
     this.#seats.push(seat);
     this.#policy = POLICIES[balance];
@@ -71,7 +71,7 @@ export class ModelRouter {
   }
 
   /** It takes no more, and what it had in its cache is lost. */
-  leave(replica: Replica): void {
+  leave(replica: R): void {
     const at = this.#seats.findIndex((seat) => seat.replica === replica);
     const [seat] = at === -1 ? [] : this.#seats.splice(at, 1);
     if (seat !== undefined && seat.slot >= 0) this.#index?.forget(seat.slot);
@@ -81,19 +81,19 @@ export class ModelRouter {
   }
 
   /** Its engine said how many tokens its cache holds. */
-  cacheHolds(replica: Replica, tokens: number): void {
+  cacheHolds(replica: R, tokens: number): void {
     const seat = this.#seatOf(replica);
     if (seat === undefined || seat.cacheTokens === tokens) return;
     seat.cacheTokens = tokens;
     this.#fit(seat);
   }
 
-  queueOf(replica: Replica): Backlog | undefined {
+  queueOf(replica: R): Backlog | undefined {
     return this.#seatOf(replica)?.backlog;
   }
 
   /** Gives the request to a replica; undefined where none has room. */
-  assign(request: RoutedRequest): Assignment | undefined {
+  assign(request: RoutedRequest): Assignment<R> | undefined {
     const now = this.#clock.now();
     if (!this.#refresh(now)) return undefined;
     const tokens = request.prompt === undefined ? 0 : promptTokens(request.prompt);
@@ -120,15 +120,21 @@ export class ModelRouter {
   }
 
   /** Finds out who has how much of the prompt cached; says how many blocks it has. Nothing is hashed where there is no choice. */
-  #lookUp(prompt: Prompt | undefined, tokens: number): number {
+  #lookUp(prompt: Prompt | PromptDigest | undefined, tokens: number): number {
     this.#cached.length = 0;
     if (prompt === undefined || this.#index === undefined) return 0;
     if (this.#seats.length < 2 || !this.#policy.looksAtPrompts) return 0;
-    const count = hashBlocks(prompt, this.#seed, blocks);
+    const count = this.#hash(prompt);
     if (count === 0) return 0;
     this.#index.match(blocks, count, matched);
     for (const { slot } of this.#seats) this.#cached.push(Math.min(tokens, (matched[slot] ?? 0) * BLOCK_TOKENS));
     return count;
+  }
+
+  #hash(prompt: Prompt | PromptDigest): number {
+    if (!("blocks" in prompt)) return hashBlocks(prompt, this.#seed, blocks);
+    blocks.set(prompt.blocks);
+    return prompt.blocks.length;
   }
 
   #sessionAt(name: string | undefined): number {
@@ -136,17 +142,17 @@ export class ModelRouter {
     return seat === undefined ? -1 : this.#seats.indexOf(seat);
   }
 
-  #remember(name: string | undefined, seat: Seat): void {
+  #remember(name: string | undefined, seat: Seat<R>): void {
     if (name === undefined || this.#policy !== POLICIES.session) return;
     this.#sessions ??= new LRUCache({ max: MOST_SESSIONS });
     this.#sessions.set(seedOf(name), seat);
   }
 
-  #seatOf(replica: Replica): Seat | undefined {
+  #seatOf(replica: R): Seat<R> | undefined {
     return this.#seats.find((seat) => seat.replica === replica);
   }
 
-  #fit({ slot, cacheTokens }: Seat): void {
+  #fit({ slot, cacheTokens }: Seat<R>): void {
     if (slot >= 0) this.#index?.setCapacity(slot, Math.floor(cacheTokens / BLOCK_TOKENS));
   }
 

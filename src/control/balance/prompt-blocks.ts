@@ -1,6 +1,6 @@
 // A prompt as a chain of hashes, one for each full block of its bytes: equal hashes mean equal beginnings, as in the caches of
 // engines. Bytes stand for tokens, which only the engine's own tokenizer could tell; four make about one.
-import type { Prompt } from "../fleet/lease.ts";
+import type { Prompt, PromptDigest } from "../fleet/lease.ts";
 
 /** Small enough that little of what is shared is missed, large enough that the index has few entries. */
 export const BLOCK_BYTES = 512;
@@ -19,7 +19,17 @@ function tokensOf(bytes: number): number {
 }
 
 /** What an engine has to read, roughly. What is longer than any text that is hashed is counted as if it were as long. */
-export function promptTokens({ spans }: Prompt): number {
+export function promptTokens(prompt: Prompt | PromptDigest): number {
+  return "blocks" in prompt ? prompt.tokens : tokensIn(prompt);
+}
+
+/** What is left of a prompt where its body is not to go along. */
+export function digestOf(prompt: Prompt, model: string): PromptDigest {
+  const blocks = new Uint32Array(MOST_BLOCKS);
+  return { tokens: tokensIn(prompt), blocks: blocks.slice(0, hashBlocks(prompt, seedOf(model), blocks)) };
+}
+
+function tokensIn({ spans }: Prompt): number {
   let bytes = 0;
   for (const { start, end } of spans) bytes += end - start;
   return Math.min(tokensOf(bytes), MOST_BLOCKS * BLOCK_TOKENS);

@@ -1,12 +1,16 @@
 // A replica that serves, as balancing sees it, and the requests that it was given.
 import type { Clock } from "../../lib/clock.ts";
+import type { SharedQueue } from "../fleet/lent.ts";
 import type { Replica } from "../replica.ts";
 import { Backlog, type Unread } from "./backlog.ts";
 import type { Candidate } from "./balancer.ts";
 import { PrefillRate, type ModelRate } from "./rates.ts";
 
 /** What balancing reads of a replica. */
-type Served = Pick<Replica, "hasRoom" | "isStale" | "inFlight" | "lastGrant">;
+export interface Served extends Pick<Replica, "hasRoom" | "isStale" | "inFlight" | "lastGrant"> {
+  /** What several threads send it, each a part; absent: all that it is sent is known here. */
+  readonly queue?: SharedQueue | undefined;
+}
 
 /** Of an engine that has not said it: a mid-sized model on one large card. Too much does less harm than too little. */
 const USUAL_CACHE_TOKENS = 524_288;
@@ -44,8 +48,19 @@ export class Seat<R extends Served = Replica> implements Candidate {
     this.lastGrant = lastGrant;
     this.queuedTokens = this.backlog.tokensLeft(now);
     this.queuedPrompts = this.backlog.prompts;
+    if (this.replica.queue !== undefined) this.#addOthers(this.replica.queue);
     this.rate = this.#rate.perSecond;
     return hasRoom;
+  }
+
+  #addOthers({ others }: SharedQueue): void {
+    this.queuedTokens += others.tokens;
+    this.queuedPrompts += others.prompts;
+  }
+
+  /** Its queue is another than before. */
+  queueChanged(): void {
+    this.replica.queue?.tell(this.backlog);
   }
 }
 
@@ -61,6 +76,7 @@ export class Assignment<R extends Served = Replica> {
     this.#prompt = prompt;
     this.#clock = clock;
     seat.backlog.add(prompt);
+    seat.queueChanged();
   }
 
   get replica(): R {
@@ -75,11 +91,14 @@ export class Assignment<R extends Served = Replica> {
   /** Its answer begins, so its prompt is read. Idempotent. */
   begun(): void {
     this.#seat.backlog.read(this.#prompt, this.#clock.now());
+    this.#seat.queueChanged();
   }
 
   /** It is over, be it that an answer began or not. Idempotent. */
   ended(): void {
     const { backlog } = this.#seat;
-    if (backlog.has(this.#prompt)) backlog.drop(this.#prompt, this.#clock.now());
+    if (!backlog.has(this.#prompt)) return;
+    backlog.drop(this.#prompt, this.#clock.now());
+    this.#seat.queueChanged();
   }
 }

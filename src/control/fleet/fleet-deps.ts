@@ -5,6 +5,7 @@ import type { Router } from "../balance/router.ts";
 import type { Journal } from "../journal.ts";
 import type { RecipeBook, ScaleTarget, SchedulingPolicy } from "../snapshot.ts";
 import type { Replica } from "../replica.ts";
+import type { Lender } from "./lending.ts";
 import type { WaiterLimits } from "./waiters.ts";
 
 export interface FleetDeps {
@@ -17,6 +18,8 @@ export interface FleetDeps {
   usualLoadMs(replica: Replica): number | undefined;
   /** When it is worth asking again for a model that too many wait for. */
   retryAfterMs(model: string): number;
+  /** Who gives out slots of replicas beside the fleet; absent: nobody. */
+  readonly lender?: Lender | undefined;
   /** How many replicas models should have by what there is to do. */
   scale(): ReadonlyMap<string, ScaleTarget>;
 }

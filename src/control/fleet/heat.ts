@@ -27,16 +27,17 @@ export class Heat {
     this.#clock = clock;
   }
 
-  /** One request more, which came at that time; on the hot path. */
-  note(model: string, at: number): void {
+  /** One request more, or several, of which the last came at that time; on the hot path. */
+  note(model: string, at: number, count = 1): void {
+    if (count === 0) return;
     const warmth = this.#models.get(model);
     if (warmth === undefined) {
-      this.#models.set(model, { value: 1, at, since: at });
+      this.#models.set(model, { value: count, at, since: at });
       return;
     }
     const left = cooled(warmth, at);
     if (left < COLD) warmth.since = at;
-    warmth.value = left < COLD ? 1 : left + 1;
+    warmth.value = left < COLD ? count : left + count;
     warmth.at = at;
   }
 

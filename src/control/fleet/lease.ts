@@ -26,7 +26,7 @@ export interface RequestTraits {
   /** Idle time before unload that it asks for; absent: nothing changes. */
   readonly keepAliveMs?: number;
   /** What its engine will have to read; absent where nothing is known of it. */
-  readonly prompt?: Prompt;
+  readonly prompt?: Prompt | PromptDigest;
   /** Requests of one session are best served by one replica. */
   readonly session?: string;
   /** False: nothing of its answer is seen before all of it is there. */
@@ -37,6 +37,13 @@ export interface RequestTraits {
 export interface Prompt {
   readonly body: Buffer;
   readonly spans: readonly { readonly start: number; readonly end: number }[];
+}
+
+/** What balancing has to know of a prompt that itself is elsewhere. */
+export interface PromptDigest {
+  readonly tokens: number;
+  /** The hashes of its blocks. */
+  readonly blocks: Uint32Array;
 }
 
 /** What became of a request; structurally the data plane's `Outcome`. */

@@ -8,6 +8,7 @@ import type { Journal } from "../journal.ts";
 import type { DemandBook } from "./demand.ts";
 import { Ejections } from "./ejections.ts";
 import { Heat } from "./heat.ts";
+import { Lending, type Lender } from "./lending.ts";
 import { ReplicaLease, type LeaseOutcome, type RequestTraits } from "./lease.ts";
 import { Ramps } from "./ramps.ts";
 import type { Replica, ReplicaState } from "../replica.ts";
@@ -22,6 +23,8 @@ export interface SlotsDeps {
   readonly journal: Pick<Journal, "turnedAway" | "ejected" | "trusted">;
   /** Longest idle time before unload that a request may ask for. */
   readonly keepAliveMaxMs: number;
+  /** Where other threads give out slots, too; absent: nowhere. */
+  readonly lender?: Lender | undefined;
   /** Whether it is known of every runtime that is there what already runs. */
   isSurveyed(): boolean;
   /** Somebody waits, has left, or the last slot of a replica that is to go was given back. */
@@ -45,12 +48,15 @@ export class Slots {
   readonly #heat: Heat;
   readonly #ramps: Ramps;
   readonly #ejections: Ejections;
+  readonly #lending: Lending | undefined;
   /** Leases given so far. */
   #grants = 0;
 
   constructor(deps: SlotsDeps) {
     this.#deps = deps;
     this.#heat = new Heat(deps.clock);
+    const { lender, roster, demand } = deps;
+    this.#lending = lender && new Lending({ lender, roster, demand });
     this.#ramps = new Ramps({ clock: deps.clock, onOpen: (replica) => this.grant(replica.model) });
     this.#ejections = new Ejections({
       clock: deps.clock,
@@ -67,10 +73,12 @@ export class Slots {
 
   /** A lease where a replica has room. The hot path: it makes no promise, and waits for nobody. */
   tryAcquire(model: string, request: RequestTraits): ReplicaLease | undefined {
+    this.#lending?.holdModel(model);
     const assignment = this.#deps.router.assign(model, request);
-    if (assignment === undefined) return undefined;
-    this.#heat.note(model, assignment.since);
-    return this.#lease(assignment, request, "warm");
+    if (assignment !== undefined) this.#heat.note(model, assignment.since);
+    const lease = assignment === undefined ? undefined : this.#lease(assignment, request, "warm");
+    this.#lending?.reviewModel(model);
+    return lease;
   }
 
   /** A lease as soon as there is one, be it at once. */
@@ -89,6 +97,9 @@ export class Slots {
     const waiting = demand.waiters.add(model, { since: clock.now(), request, signal, onLeave });
     if (demand.waiting(model) > 0) demand.patience.begin(model);
     this.#deps.onChange();
+    if (this.#lending === undefined) return waiting;
+    // A slot that came back elsewhere after it was looked for, and before that had to be said.
+    this.grant(model);
     return waiting;
   }
 
@@ -134,21 +145,26 @@ export class Slots {
 
   /** Called by the lease, once. */
   release(replica: Replica, grant: number): void {
-    const { clock, demand } = this.#deps;
-    replica.inFlight -= 1;
+    replica.leases -= 1;
     this.#ejections.released(replica, grant);
-    if (replica.inFlight === 0) replica.idleSince = clock.now();
+    if (replica.leases === 0) replica.idleSince = this.#deps.clock.now();
+    this.freed(replica);
+  }
+
+  /** A slot of it came back, be it that another thread had given it out. */
+  freed(replica: Replica): void {
     this.grant(replica.model);
     if (replica.inFlight > 0) return;
-    if (replica.state === "draining" || !demand.isEmpty) this.#deps.onChange();
+    if (replica.state === "draining" || !this.#deps.demand.isEmpty) this.#deps.onChange();
     else if (replica.state === "ready") this.#deps.onIdle(replica);
   }
 
   /** Called by the lease. Who cannot be reached is looked into at once; a broken answer may be the request's own doing. */
   report(replica: Replica, grant: number, { kind, error }: LeaseOutcome): void {
     if (kind === "client_gone") return;
-    if (kind === "completed") return this.#ejections.succeeded(replica, grant);
-    this.#ejections.failed(replica, grant, FAILURES[kind]);
+    if (kind === "completed") this.#ejections.succeeded(replica, grant);
+    else this.#ejections.failed(replica, grant, FAILURES[kind]);
+    this.#lending?.reviewModel(replica.model);
     if (kind === "unreachable") this.#deps.onUnreachable(replica, `not reachable: ${messageOf(error)}`);
   }
 
@@ -163,8 +179,29 @@ export class Slots {
       return this.#lease(assignment, request, (assignment.replica.readyAt ?? 0) > since ? "cold" : "warm");
     };
     while (demand.waiters.count(model) > 0 && router.hasRoom(model)) {
-      if (!demand.waiters.grant(model, make)) return;
+      if (!demand.waiters.grant(model, make)) break;
       demand.patience.end(model, { waiting: demand.waiting(model) });
+    }
+    this.#lending?.reviewModel(model);
+  }
+
+  /** From here on, until the next review, no other thread takes a slot of it; one may have used it since a plan was made. */
+  hold(replica: Replica, keepAliveMs: number): { readonly isUsedAgain: boolean } {
+    this.#lending?.hold(replica);
+    if (replica.lent === undefined) return { isUsedAgain: false };
+    return { isUsedAgain: replica.inFlight > 0 || replica.idleSince + keepAliveMs > this.#deps.clock.now() };
+  }
+
+  /** Something has changed that may bear on what other threads give out. */
+  review(): void {
+    this.#lending?.review();
+  }
+
+  /** What other threads gave out since the last time. */
+  sweep(): void {
+    for (const { replica, grants, isIdleAnew } of this.#lending?.news() ?? []) {
+      this.#heat.note(replica.model, this.#deps.clock.now(), grants);
+      if (isIdleAnew) this.freed(replica);
     }
   }
 
@@ -174,7 +211,7 @@ export class Slots {
     if (address === undefined) throw new Error(`replica ${replica.name} is ready but has no address`);
     if (request.keepAliveMs !== undefined && !replica.pinned)
       replica.keepAliveMs = Math.min(request.keepAliveMs, this.#deps.keepAliveMaxMs);
-    replica.inFlight += 1;
+    replica.leases += 1;
     replica.lastGrant = ++this.#grants;
     this.#ejections.granted(replica, replica.lastGrant);
     return new ReplicaLease(this, assignment, address, start === "cold");

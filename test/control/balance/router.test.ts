@@ -37,14 +37,14 @@ describe("the router", () => {
   function assign(asked: RoutedRequest): Assignment {
     const assignment = router.assign(MODEL, asked);
     if (assignment === undefined) throw new Error("nobody has room");
-    assignment.replica.inFlight += 1;
+    assignment.replica.leases += 1;
     assignment.replica.lastGrant = ++grants;
     return assignment;
   }
 
   function end(assignment: Assignment): void {
     assignment.ended();
-    assignment.replica.inFlight -= 1;
+    assignment.replica.leases -= 1;
   }
 
   /** Begun and over at once; says where. */
