@@ -137,9 +137,17 @@ export class Crew {
     if (member.desk.hear(report)) return;
     if (report.kind === "log") this.#deps.writeLog(report.lines);
     else if (report.kind === "listening") member.listening.resolve();
-    else if (report.kind === "cannot serve") member.listening.reject(errorOf(report.error));
+    else if (report.kind === "cannot serve") this.#giveUp(member, errorOf(report.error));
     else if (report.kind === "closed") member.closed.resolve();
     else if (report.kind === "samples") member.gathering.get(report.id)?.(report.samples);
+  }
+
+  /** One that lives without serving would be missed by nobody. */
+  #giveUp({ listening, thread }: Member, error: Error): void {
+    listening.reject(error);
+    thread
+      .terminate()
+      .catch((cause: unknown) => this.#deps.logger.error({ err: cause }, "a worker could not be ended"));
   }
 
   async #ended(number: number, member: Member): Promise<void> {
