@@ -79,7 +79,6 @@ export class PlainConnection implements Carrier {
     this.#since = this.#host.clock.now();
     if (!closes) {
       this.#request = undefined;
-      // A client that asks without reading waits until it has read; see `#onDrain`.
       if (this.#ahead !== undefined && !this.socket.writableNeedDrain) setImmediate(() => this.#next());
     } else if (this.#request?.isWhole === false) {
       this.#linger = this.#host.clock.setTimer(LINGER_MS, () => this.socket.destroySoon());
@@ -88,7 +87,9 @@ export class PlainConnection implements Carrier {
 
   readonly #onData = (bytes: Buffer) => {
     const request = this.#request;
-    if (request === undefined && this.#ahead === undefined) return this.#begin(bytes);
+    // A client that asks without reading waits until it has read; see `#onDrain`.
+    const mayBegin = request === undefined && this.#ahead === undefined && !this.socket.writableNeedDrain;
+    if (mayBegin) return this.#begin(bytes);
     const rest = request === undefined || request.isWhole ? bytes : request.receive(bytes);
     if (this.#linger !== undefined) {
       if (request?.isWhole === true) this.socket.destroySoon();

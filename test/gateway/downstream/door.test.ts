@@ -73,6 +73,10 @@ function post(body: string, ...lines: readonly string[]): string {
   return `POST ${TARGET} HTTP/1.1\r\n${["Host: a", `Content-Length: ${body.length}`, ...lines].join("\r\n")}\r\n\r\n${body}`;
 }
 
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 const GET = "GET /else HTTP/1.1\r\nHost: a\r\n\r\n";
 
 describe("the door", () => {
@@ -164,6 +168,19 @@ describe("the door", () => {
     expect(served.length).toBeLessThan(5);
     client.socket.resume();
     await until(() => served.length === 20 && client.text.length > 20 * big.length);
+  });
+
+  it("waits for such a client with requests that come one by one, too", async () => {
+    const { connect, served } = await start((request) => request.answer(200, [], "x".repeat(4_000_000)));
+    const client = await connect();
+    client.socket.setNoDelay().pause();
+    for (let count = 1; count <= 20; count++) {
+      client.send(post("a"));
+      await turns(5);
+    }
+    expect(served.length).toBeLessThan(5);
+    client.socket.resume();
+    await until(() => served.length === 20);
   });
 
   it("closes the connection behind the answer when the client asks for that", async () => {
