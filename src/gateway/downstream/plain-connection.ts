@@ -21,6 +21,7 @@ export interface ConnectionHost {
 export interface ConnectionLimits {
   /** From the first byte on, or from the beginning of the connection. */
   readonly headMs: number;
+  /** From its beginning to its end, and as long for what its client has yet to read of the answer. */
   readonly requestMs: number;
   readonly idleMs: number;
 }
@@ -38,7 +39,7 @@ export class PlainConnection implements Carrier {
   #request: PlainRequest | undefined;
   /** Read already, behind the request under way. */
   #ahead: Buffer | undefined;
-  /** When its request began, or the last one ended. */
+  /** When its request began, or the last one was answered, or the client had caught up with reading. */
   #since: number;
   #hasServed = false;
   #linger: Timer | undefined;
@@ -63,11 +64,12 @@ export class PlainConnection implements Carrier {
     return this.#request === undefined;
   }
 
-  /** Ends it where its client takes longer than it may: to begin, to send what it has announced, or to ask again. */
+  /** Ends it where its client takes longer than it may: to begin, to send what it has announced, to read, or to ask again. */
   checkTime(now: number, { headMs, requestMs, idleMs }: ConnectionLimits): void {
     const passed = now - this.#since;
-    if (this.#request === undefined) {
-      if (passed > (this.#hasServed ? idleMs : headMs)) this.socket.destroy();
+    if (this.#request === undefined || this.#request.isOver) {
+      const limit = this.socket.writableLength > 0 ? requestMs : this.#hasServed ? idleMs : headMs;
+      if (passed > limit) this.socket.destroy();
     } else if (!this.#request.isWhole && passed > requestMs) {
       this.socket.end("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n");
       this.socket.destroySoon();
@@ -90,6 +92,8 @@ export class PlainConnection implements Carrier {
     // A client that asks without reading waits until it has read; see `#onDrain`.
     const mayBegin = request === undefined && this.#ahead === undefined && !this.socket.writableNeedDrain;
     if (mayBegin) return this.#begin(bytes);
+    // It ends: what comes now would get no answer.
+    if (!this.socket.writable) return;
     const rest = request === undefined || request.isWhole ? bytes : request.receive(bytes);
     if (this.#linger !== undefined) {
       if (request?.isWhole === true) this.socket.destroySoon();
@@ -98,13 +102,14 @@ export class PlainConnection implements Carrier {
 
   /** A client that sends no more is gone: it would not be told apart from one that reads no more. */
   readonly #onEnd = () => {
-    if (this.#request === undefined) this.socket.destroySoon();
+    if (this.#request === undefined || this.#request.isOver) this.socket.destroySoon();
     else this.socket.destroy();
   };
 
   readonly #onDrain = () => {
-    if (this.#request !== undefined) this.#request.drained();
-    else if (this.#ahead !== undefined) this.#next();
+    if (this.#request !== undefined) return this.#request.drained();
+    this.#since = this.#host.clock.now();
+    this.#next();
   };
 
   readonly #onClose = () => {
@@ -129,7 +134,7 @@ export class PlainConnection implements Carrier {
   /** The next request, which came while the one before was under way. */
   #next(): void {
     const bytes = this.#ahead;
-    if (bytes === undefined || this.#request !== undefined || this.socket.destroyed) return;
+    if (bytes === undefined || this.#request !== undefined || !this.socket.writable) return;
     this.#ahead = undefined;
     this.socket.resume();
     this.#begin(bytes);

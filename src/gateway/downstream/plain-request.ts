@@ -55,6 +55,11 @@ export class PlainRequest implements Downstream {
     return this.#received === this.#head.length;
   }
 
+  /** Whether its answer was said to the end, or nobody waits for that any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   get isGone(): boolean {
     return this.#isOver || this.#carrier.socket.destroyed;
   }

@@ -73,6 +73,9 @@ function post(body: string, ...lines: readonly string[]): string {
   return `POST ${TARGET} HTTP/1.1\r\n${["Host: a", `Content-Length: ${body.length}`, ...lines].join("\r\n")}\r\n\r\n${body}`;
 }
 
+/** More than a connection holds on its way to a client that does not read. */
+const BIG = "x".repeat(20_000_000);
+
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -181,6 +184,21 @@ describe("the door", () => {
     expect(served.length).toBeLessThan(5);
     client.socket.resume();
     await until(() => served.length === 20);
+  });
+
+  it("sends all of an answer to a client that has said it sends no more", async () => {
+    const { connect, served } = await start((request) => request.answer(200, [], BIG));
+    for (const lines of [[], ["Connection: close"]]) {
+      const client = await connect();
+      client.socket.pause();
+      client.send(post("a", ...lines));
+      await until(() => served.pop() !== undefined);
+      client.socket.end();
+      await turns(20);
+      client.socket.resume();
+      await until(() => client.isClosed);
+      expect(client.text.length).toBeGreaterThan(BIG.length);
+    }
   });
 
   it("closes the connection behind the answer when the client asks for that", async () => {
@@ -294,6 +312,30 @@ describe("time", () => {
     await until(() => client.isClosed);
     expect(client.text).toMatch(/^HTTP\/1\.1 408 /);
     expect(served[0]!.isGone).toBe(true);
+  });
+
+  it.each(["keep-alive", "close"])("ends one whose client does not read its answer: %s", async (connection) => {
+    const { connect, clock, served } = await start((request) => request.answer(200, [], BIG));
+    const client = await connect();
+    client.socket.pause();
+    client.send(post("a", `Connection: ${connection}`));
+    await until(() => served.length === 1);
+    await clock.advance(306_000);
+    client.socket.resume();
+    await until(() => client.isClosed);
+    expect(client.text.length).toBeLessThan(BIG.length);
+  });
+
+  it("leaves a client that reads slowly its answer", async () => {
+    const { connect, clock, served } = await start((request) => request.answer(200, [], BIG));
+    const client = await connect();
+    client.socket.pause();
+    client.send(post("a"));
+    await until(() => served.length === 1);
+    await clock.advance(290_000);
+    client.socket.resume();
+    await until(() => client.text.length > BIG.length || client.isClosed);
+    expect(client.text.length).toBeGreaterThan(BIG.length);
   });
 
   it("does not end one that is being answered", async () => {
