@@ -79,10 +79,10 @@ export class Door implements ConnectionHost {
     this.#timer = undefined;
   }
 
-  /** From now on each answer is the last of its connection; those that wait for a request end at once. */
+  /** From now on each answer is the last of its connection; those that wait for a request end. */
   close(): void {
     this.#isClosing = true;
-    for (const connection of this.#connections.all()) if (connection.isIdle) connection.socket.destroy();
+    for (const connection of this.#connections.all()) connection.closeIdle();
   }
 
   cutAll(): void {

@@ -60,8 +60,9 @@ export class PlainConnection implements Carrier {
     return this.#host.date;
   }
 
-  get isIdle(): boolean {
-    return this.#request === undefined;
+  /** Ends it unless a request is under way: not before all of the last answer is out. */
+  closeIdle(): void {
+    if (this.#request === undefined) this.socket.destroySoon();
   }
 
   /** Ends it where its client takes longer than it may: to begin, to send what it has announced, to read, or to ask again. */
@@ -79,7 +80,8 @@ export class PlainConnection implements Carrier {
   onAnswered(closes: boolean): void {
     this.#hasServed = true;
     this.#since = this.#host.clock.now();
-    if (!closes) {
+    // A stream may have begun before we were closing.
+    if (!closes && !this.#host.isClosing) {
       this.#request = undefined;
       if (this.#ahead !== undefined && !this.socket.writableNeedDrain) setImmediate(() => this.#next());
     } else if (this.#request?.isWhole === false) {
@@ -88,12 +90,12 @@ export class PlainConnection implements Carrier {
   }
 
   readonly #onData = (bytes: Buffer) => {
+    // It ends: what comes now would get no answer.
+    if (!this.socket.writable) return;
     const request = this.#request;
     // A client that asks without reading waits until it has read; see `#onDrain`.
     const mayBegin = request === undefined && this.#ahead === undefined && !this.socket.writableNeedDrain;
     if (mayBegin) return this.#begin(bytes);
-    // It ends: what comes now would get no answer.
-    if (!this.socket.writable) return;
     const rest = request === undefined || request.isWhole ? bytes : request.receive(bytes);
     if (this.#linger !== undefined) {
       if (request?.isWhole === true) this.socket.destroySoon();

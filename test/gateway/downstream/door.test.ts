@@ -363,6 +363,37 @@ describe("closing", () => {
     expect(busy.text).toMatch(/connection: close\r\n[^]*last$/);
   });
 
+  it("ends a connection with the answer that had begun before", async () => {
+    const { connect, server, served } = await start((request) => {
+      request.begin(200, []);
+      request.content("begun ");
+      request.flush();
+    });
+    const client = await connect();
+    client.send(post("a"));
+    await until(() => client.text.includes("begun"));
+    const closed = server.close(60_000);
+    served[0]!.content("ended");
+    served[0]!.end();
+    await closed;
+    await until(() => client.isClosed);
+    expect(client.text).toMatch(/ended\r\n0\r\n\r\n$/);
+  });
+
+  it("sends all of an answer that is on its way", async () => {
+    const { connect, server, served } = await start((request) => request.answer(200, [], BIG));
+    const client = await connect();
+    client.socket.pause();
+    client.send(post("a"));
+    await until(() => served.length === 1);
+    const closed = server.close(60_000);
+    await turns(20);
+    client.socket.resume();
+    await closed;
+    await until(() => client.isClosed);
+    expect(client.text.length).toBeGreaterThan(BIG.length);
+  });
+
   it("cuts what is left when its time is over", async () => {
     const { connect, server, served, clock } = await start(() => {});
     const client = await connect();
