@@ -14,7 +14,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts
 # What the gateway writes to, and its name as a command: the runtime image has no shell to make them with.
 RUN mkdir -p state logs \
-  && printf '#!/usr/local/bin/node\nawait import("/opt/aim-engine/src/main.ts");\n' > /usr/local/bin/aim-engine.mjs \
+  && printf '#!/usr/local/bin/node --max-semi-space-size=16\nawait import("/opt/aim-engine/src/main.ts");\n' > /usr/local/bin/aim-engine.mjs \
   && chmod 755 /usr/local/bin/aim-engine.mjs
 
 FROM ${RUNTIME}

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=16
 // Node runs the TypeScript sources as they are (type stripping): there is no build step, but it takes Node 24.
 const [major] = process.versions.node.split(".");
 if (Number(major) < 24) {

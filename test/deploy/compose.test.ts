@@ -94,7 +94,7 @@ describe("the files of deploy/", () => {
 
   it("start the service with a program and folders that the installation has", async () => {
     const unit = await read("aim-engine.service");
-    const [, program, ...args] = /^ExecStart=(\S+) (\S+) serve --config (\S+)$/m.exec(unit) ?? [];
+    const [, program, ...args] = /^ExecStart=(\S+) --\S+ (\S+) serve --config (\S+)$/m.exec(unit) ?? [];
     expect(program).toBe("/opt/aim-engine/node_modules/node/bin/node");
     expect(args).toEqual(["src/main.ts", "/etc/aim-engine/config.yaml"]);
     expect(unit).toContain("SupplementaryGroups=docker render video");

@@ -8,6 +8,8 @@ import { endMocks, findMock, KEY, MODEL, OUTPUT, type Place, type Running, type 
 
 const HERE = join(import.meta.dirname, "../../..");
 const READY_MS = 20_000;
+/** As production has them: docs/operations.md, "Memory of the gateway". */
+const NODE_OPTIONS = ["--max-semi-space-size=16"];
 
 /** One process, as it is by default. */
 export const us: Variant = {
@@ -51,7 +53,11 @@ async function startGateway(place: Place, how: How): Promise<Running> {
   await mkdir(join(folder, "recipes"));
   await writeFile(join(folder, "recipes", "bench.yaml"), recipeOf(place));
   await writeFile(join(folder, "config.yaml"), configOf(place, port) + how.config);
-  const node = [process.execPath, ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`])];
+  const node = [
+    process.execPath,
+    ...NODE_OPTIONS,
+    ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]),
+  ];
   const argv = [...node, join(how.checkout ?? HERE, "src/main.ts"), "serve", "--config", join(folder, "config.yaml")];
   const child = startPinned({ argv, cpus: how.cpus, realtime, log: join(folder, OUTPUT) });
   const stop = async () => {
