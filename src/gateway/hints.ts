@@ -24,14 +24,13 @@ export function readHints(
   headers: Headers,
   { client, keepAliveMs }: { readonly client: Client | undefined; readonly keepAliveMs: number | undefined },
 ): Hints {
-  const priority = readPriority(headers, client);
-  const keptMs = readKeepAlive(headers.header(KEEP_ALIVE), KEEP_ALIVE) ?? keepAliveMs;
-  const session = headers.header(SESSION);
   return {
-    ...(session !== undefined && session !== "" && { session: session.slice(0, MAX_SESSION_LENGTH) }),
-    ...(client !== undefined && { client: client.name, weight: client.weight, mayStart: client.mayStart }),
-    ...(priority !== undefined && { priority }),
-    ...(keptMs !== undefined && { keepAliveMs: keptMs }),
+    client: client?.name,
+    weight: client?.weight,
+    mayStart: client?.mayStart,
+    priority: readPriority(headers, client),
+    keepAliveMs: readKeepAlive(headers.header(KEEP_ALIVE), KEEP_ALIVE) ?? keepAliveMs,
+    session: headers.header(SESSION)?.slice(0, MAX_SESSION_LENGTH) || undefined,
   };
 }
 

@@ -23,21 +23,21 @@ export interface RequestHints {
   /** Size of the request body, for the bound on what waiters may hold. */
   readonly bodyBytes: number;
   /** Whose request it is, by the name of the API key; absent where there are no keys. */
-  readonly client?: string;
+  readonly client?: string | undefined;
   /** How many requests of this client are served in its turn; 1 when absent. */
-  readonly weight?: number;
+  readonly weight?: number | undefined;
   /** `normal` when absent. */
-  readonly priority?: Priority;
+  readonly priority?: Priority | undefined;
   /** Whether a replica may be started or woken for it; true when absent. */
-  readonly mayStart?: boolean;
+  readonly mayStart?: boolean | undefined;
   /** Idle time before unload that it asks for, in ms; absent: nothing changes. */
-  readonly keepAliveMs?: number;
+  readonly keepAliveMs?: number | undefined;
   /** What the engine will have to read; absent where nothing is known of it. */
   readonly prompt?: Prompt;
   /** Whether its answer begins before it is whole, so that its first byte says that the prompt has been read. */
   readonly stream?: boolean;
   /** Requests of one session are best served by one replica. */
-  readonly session?: string;
+  readonly session?: string | undefined;
 }
 
 /** The bytes of a request that decide what an engine has to compute, and what it may have in its cache already. */

@@ -16,19 +16,19 @@ export type Priority = "high" | "normal" | "low";
 export interface RequestTraits {
   readonly bodyBytes: number;
   /** Whose request it is: those who wait are served in turn, client by client. Absent: nobody's in particular. */
-  readonly client?: string;
+  readonly client?: string | undefined;
   /** How many requests of this client are served in its turn; 1 when absent. */
-  readonly weight?: number;
+  readonly weight?: number | undefined;
   /** `normal` when absent. */
-  readonly priority?: Priority;
+  readonly priority?: Priority | undefined;
   /** Whether a replica may be started or woken for it; true when absent. */
-  readonly mayStart?: boolean;
+  readonly mayStart?: boolean | undefined;
   /** Idle time before unload that it asks for; absent: nothing changes. */
-  readonly keepAliveMs?: number;
+  readonly keepAliveMs?: number | undefined;
   /** What its engine will have to read; absent where nothing is known of it. */
   readonly prompt?: Prompt | PromptDigest;
   /** Requests of one session are best served by one replica. */
-  readonly session?: string;
+  readonly session?: string | undefined;
   /** False: nothing of its answer is seen before all of it is there. */
   readonly stream?: boolean;
 }
