@@ -67,12 +67,12 @@ function whyLeftOut({ name, leftOut }: ReplicaSnapshot): readonly string[] {
   return leftOut === undefined ? [] : [`${name} is ${leftOut}`];
 }
 
-/** A request joins those that wait for the model already, and shares their fate. */
+/** A request joins those that wait for the model already, and shares their fate; what is new takes its place by rank. */
 function withDemand({ demands }: FleetSnapshot, asked: Demand): { demand: Demand; demands: readonly Demand[] } {
   const { model } = asked.request;
   const known = demands.find((one) => one.kind === "requests" && one.mayStart && one.request.model === model);
   if (asked.kind === "requests" && known !== undefined) return { demand: known, demands };
-  return { demand: asked, demands: [...demands, asked] };
+  return { demand: asked, demands: [...demands, asked].sort((a, b) => a.rank - b.rank) };
 }
 
 /** What is decided for it; requests are served by whatever is started for their model. */
@@ -179,7 +179,7 @@ function held(snapshot: FleetSnapshot, { actions, holds }: Plan, { demand, now }
   const evicts = actions.flatMap((action) => (isSentAway(action, demand) ? [sentAway(action)] : []));
   const selection = select(snapshot.recipes, request, offersOf(snapshot), snapshot.defaultRuntime);
   const chosen = selection.kind === "selected" ? selection : undefined;
-  const waiting = snapshot.demands.filter(({ id }) => id !== demand.id).length;
+  const waiting = snapshot.demands.filter(({ id, rank }) => id !== demand.id && rank <= demand.rank).length;
   const before = waiting === 0 ? [] : [`${waiting} other ${waiting === 1 ? "demand was" : "demands were"} there first`];
   return {
     model: request.model,

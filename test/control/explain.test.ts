@@ -51,6 +51,11 @@ describe("an explanation", () => {
     expect(ask({ replicas })).toMatchObject({ verdict: "waits", evicts: [] });
   });
 
+  it("puts it before those who are less urgent", () => {
+    const demands = [{ ...requests("b"), rank: NOW + 60_000 }];
+    expect(ask({ demands })).toMatchObject({ verdict: "starts", gpus: ids(0, 4) });
+  });
+
   it("says what it would wait for, and behind whom", () => {
     const replicas = ["b", "c"].map((model, index) =>
       replica(model, { gpus: ids(4 * index, 4 * index + 4), inFlight: 1 }),
