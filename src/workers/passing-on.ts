@@ -1,5 +1,6 @@
-// What a worker does not serve itself goes to the main thread over a socket of its own, with the headers as they came: keys and
-// hosts are checked there. Bodies and answers are streamed; who leaves is gone there, too.
+// What a worker does not serve itself goes to the main thread over a socket of its own, with the headers as they came but for
+// those of the connection: keys and hosts are checked there. Bodies are framed anew, since connections to the main thread are
+// shared: one client's body must not be read as another one's request. Bodies and answers are streamed; who leaves is gone there, too.
 import { Agent, request as ask, type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { internalError, renderError } from "../gateway/error-response.ts";
@@ -36,20 +37,28 @@ type Incoming = Parameters<ServedApp["fetch"]>[1]["incoming"];
 
 function send(
   { body, signal }: Request,
-  { method, url, rawHeaders }: Incoming,
+  { method, url, headers, rawHeaders }: Incoming,
   way: { readonly agent: Agent; readonly socketPath: string },
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const headers = withoutConnection(rawHeaders);
-    const outgoing = ask({ ...way, method, path: url, headers, setHost: false, signal }, resolve);
+    const framing = body === null ? [] : framingOf(headers);
+    const passed = [...withoutConnection(rawHeaders, "content-length"), ...framing];
+    const outgoing = ask({ ...way, method, path: url, headers: passed, setHost: false, signal }, resolve);
     outgoing.on("error", reject);
-    if (body === null) outgoing.end();
+    if (body === null || framing.length === 0) outgoing.end();
     // A body that breaks off is a client that left, and what it asked for is called off.
     else
       Readable.fromWeb(body)
         .on("error", (error) => outgoing.destroy(error))
         .pipe(outgoing);
   });
+}
+
+/** How the end of a body is known there: as it was known here, where Node has held the client to it. Empty: there is none. */
+function framingOf(headers: Incoming["headers"]): readonly string[] {
+  if (headers["transfer-encoding"] !== undefined) return ["transfer-encoding", "chunked"];
+  const length = headers["content-length"];
+  return length === undefined ? [] : ["content-length", length];
 }
 
 function responseOf(answer: IncomingMessage): Response {
@@ -65,11 +74,12 @@ function responseOf(answer: IncomingMessage): Response {
   return new Response(Readable.toWeb(answer) as ReadableStream<Uint8Array>, { status, headers });
 }
 
-function withoutConnection(rawHeaders: readonly string[]): string[] {
+function withoutConnection(rawHeaders: readonly string[], ...more: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? "";
-    if (!OF_CONNECTION.has(name.toLowerCase())) kept.push(name, rawHeaders[at + 1] ?? "");
+    const lowerName = name.toLowerCase();
+    if (!OF_CONNECTION.has(lowerName) && !more.includes(lowerName)) kept.push(name, rawHeaders[at + 1] ?? "");
   }
   return kept;
 }
