@@ -2,7 +2,7 @@
 // a place back when all of them have said that they forgot it and nothing is in flight there.
 import type { BalanceName } from "../catalog/recipe.ts";
 import type { Lender } from "../control/fleet/lending.ts";
-import type { Lent } from "../control/fleet/lent.ts";
+import type { Lent, SharedQueue } from "../control/fleet/lent.ts";
 import type { Replica } from "../control/replica.ts";
 import type { LentReplica, Order } from "./messages.ts";
 import { PLACES, type Tally } from "./tally.ts";
@@ -12,6 +12,7 @@ interface Place {
   readonly told: LentReplica;
   /** What its engine's cache holds, where that is known. */
   cacheTokens: number | undefined;
+  readonly lent: LentPlace;
   /** Workers that may still use it, once it is taken back; undefined before. */
   leaving: Set<number> | undefined;
 }
@@ -36,9 +37,10 @@ export class TallyLender implements Lender {
     const balance = recipe?.balance ?? this.#balance;
     const told = { place, turn: ++this.#turns, name, model, address: address.href, balance };
     this.#tally.clear(place);
-    this.#places[place] = { replica, told, cacheTokens: undefined, leaving: undefined };
+    const lent = new LentPlace(this.#tally, place);
+    this.#places[place] = { replica, told, lent, cacheTokens: undefined, leaving: undefined };
     this.#tellAll({ kind: "lent", replica: told });
-    return new LentPlace(this.#tally, place);
+    return lent;
   }
 
   end(lent: Lent): void {
@@ -101,7 +103,10 @@ export class TallyLender implements Lender {
   }
 
   #settle(place: number): void {
-    if (this.#places[place]?.leaving?.size === 0 && this.#tally.ofWorkers(place) === 0) this.#places[place] = undefined;
+    const held = this.#places[place];
+    if (held?.leaving?.size !== 0 || this.#tally.ofWorkers(place) > 0) return;
+    held.lent.leave();
+    this.#places[place] = undefined;
   }
 
   #freePlace(): number {
@@ -117,34 +122,51 @@ function cacheOf({ told: { place, turn } }: Place, tokens: number): Order {
   return { kind: "cache", place, turn, tokens };
 }
 
+const NOTHING_QUEUED: SharedQueue = { others: { prompts: 0, tokens: 0 }, tell() {} };
+
 class LentPlace implements Lent {
   readonly place: number;
-  readonly queue: Lent["queue"];
   readonly #tally: Tally;
+  readonly #queue: SharedQueue;
+  /** When it was used last, as of when the place was left. */
+  #usedBefore: number | undefined;
 
   constructor(tally: Tally, place: number) {
     this.place = place;
     this.#tally = tally;
-    this.queue = tally.queue(place, 0);
+    this.#queue = tally.queue(place, 0);
   }
 
   get inFlight(): number {
-    return this.#tally.ofWorkers(this.place);
+    return this.#isLeft ? 0 : this.#tally.ofWorkers(this.place);
   }
 
   get usedAt(): number {
-    return this.#tally.usedAt(this.place);
+    return this.#usedBefore ?? (this.#tally.usedAt(this.place) || -Infinity);
   }
 
   get grants(): number {
-    return this.#tally.grants(this.place);
+    return this.#isLeft ? 0 : this.#tally.grants(this.place);
+  }
+
+  get queue(): SharedQueue {
+    return this.#isLeft ? NOTHING_QUEUED : this.#queue;
   }
 
   owns(leases: number): void {
-    this.#tally.setOwn(this.place, leases);
+    if (!this.#isLeft) this.#tally.setOwn(this.place, leases);
   }
 
   limit(limit: number): void {
-    this.#tally.setLimit(this.place, limit);
+    if (!this.#isLeft) this.#tally.setLimit(this.place, limit);
+  }
+
+  /** The place goes to another replica: what is counted there from here on is that one's. */
+  leave(): void {
+    this.#usedBefore = this.usedAt;
+  }
+
+  get #isLeft(): boolean {
+    return this.#usedBefore !== undefined;
   }
 }

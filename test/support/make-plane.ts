@@ -59,6 +59,8 @@ export interface RigOptions extends WorldOptions {
   /** What else engines say, where the defaults do not do. */
   readonly engines?: Partial<ControlPlaneDeps["engines"]>;
   readonly estimateStore?: EstimateStore;
+  /** Where other threads borrow slots; nowhere when absent. */
+  readonly lender?: ControlPlaneDeps["lender"];
   /** Another way to decide; the planner when absent. */
   readonly plan?: ControlPlaneDeps["plan"];
 }
@@ -112,7 +114,7 @@ export class Rig {
   #start(recipes: readonly Recipe[]): ControlPlane {
     const { world } = this;
     const { settings, logger = silentLogger, metrics = createMetrics() } = this.#options;
-    const { diagnose = lastWords, engines, estimateStore, plan } = this.#options;
+    const { diagnose = lastWords, engines, estimateStore, lender, plan } = this.#options;
     const clock = this.#process;
     const { life } = this;
     return startControlPlane({
@@ -143,6 +145,7 @@ export class Rig {
         ...engines,
       },
       ...(estimateStore === undefined ? {} : { estimateStore }),
+      ...(lender === undefined ? {} : { lender }),
       ...(plan === undefined ? {} : { plan }),
       settings: { ...SETTINGS, ...settings },
     });

@@ -60,6 +60,11 @@ export class Lending {
     this.#lent.get(replica)?.limit(CLOSED.shut);
   }
 
+  /** A lease of the fleet's own on it has ended. */
+  released(replica: Replica): void {
+    this.#lent.get(replica)?.owns(replica.leases);
+  }
+
   /** What others gave out since the last look, by replica, and whether it is free of requests since. */
   news(): readonly { readonly replica: Replica; readonly grants: number; readonly isIdleAnew: boolean }[] {
     return [...this.#lent].flatMap(([replica, lent]) => {

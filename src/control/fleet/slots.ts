@@ -146,6 +146,7 @@ export class Slots {
   /** Called by the lease, once. */
   release(replica: Replica, grant: number): void {
     replica.leases -= 1;
+    this.#lending?.released(replica);
     this.#ejections.released(replica, grant);
     if (replica.leases === 0) replica.idleSince = this.#deps.clock.now();
     this.freed(replica);
