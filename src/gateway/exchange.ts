@@ -58,6 +58,7 @@ export class Exchange {
   #queueMs: number | undefined;
   #status = 0;
   #firstByteMs: number | undefined;
+  #wasResent = false;
 
   constructor(init: ExchangeInit, deps: ExchangeDeps) {
     this.downstream = init.downstream;
@@ -112,6 +113,13 @@ export class Exchange {
   retrying(attempt: number): void {
     this.#deps.metrics.retries.inc({ model: this.#label() });
     this.reply.header("x-aim-attempt", String(attempt));
+  }
+
+  /** Whether it may be sent once more although a backend may have read it: one time only. */
+  mayResend(): boolean {
+    const may = !this.#wasResent;
+    this.#wasResent = true;
+    return may;
   }
 
   /** A wait of `ms` is over, with a lease or without. */

@@ -35,8 +35,9 @@ export function createForward(settings: GatewaySettings, clock: Clock): Forward 
     const job = { target, lease, exchange };
     try {
       let end = await send(job);
-      // A backend may close an idle connection just as a request goes out on it; on a new one that cannot happen.
-      if (end.kind === "unanswered" && end.stale) end = await send(job, true);
+      // A backend may close an idle connection just as a request goes out on it; on a new one that cannot happen. But it may
+      // also have died of the request: what follows may be another replica, and then is the last one that this can happen to.
+      if (end.kind === "unanswered" && end.stale && exchange.mayResend()) end = await send(job, true);
       lease.report(outcomeOf(end));
       return forwardEnd(end);
     } finally {

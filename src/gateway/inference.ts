@@ -48,7 +48,7 @@ async function serve(exchange: Exchange, deps: GatewayDeps, { forward, retries }
     const lease = await acquireLease(target, exchange, deps);
     const end = await forward(target, lease, exchange);
     if (end.kind === "completed") return;
-    // Only where not one byte was sent to a backend, so that nothing is ever generated twice.
+    // Only where no connection could be made, so that nothing is generated twice.
     if (end.kind === "failed" || attempt === MAX_ATTEMPTS || !retries.tryTake()) throw end.error;
     exchange.retrying(attempt + 1);
   }

@@ -52,6 +52,25 @@ describe("replicas that cannot be reached", () => {
     await live.close();
   });
 
+  it("are no more than one other where they may have died of the request itself", async () => {
+    const backends = await Promise.all([1, 2, 3].map(() => startFakeBackend()));
+    const deaths = backends.map((backend) => {
+      const died = Promise.withResolvers<void>();
+      backend.respond(({ headers }, reply) => {
+        if (headers.accept === "poison/all") backend.close().then(died.resolve, died.reject);
+        else reply.json(200, { ok: true });
+      });
+      return died.promise;
+    });
+    const gateway = await startGateway({ addresses: backends.map(({ address }) => address) });
+    for (const _ of backends) expect((await gateway.chat()).status).toBe(200);
+    const response = await gateway.chat({}, { headers: { accept: "poison/all" } });
+    expect(await errorOf(response)).toMatchObject({ status: 502, code: "bad_gateway" });
+    await Promise.all(deaths.slice(0, 2));
+    expect(backends.map(({ requests }) => requests.length)).toEqual([2, 2, 1]);
+    await backends[2]!.close();
+  });
+
   it("end the request after three tries", async () => {
     const gateway = await startGateway({ addresses: [await deadAddress()] });
     expect(await errorOf(await gateway.chat())).toEqual({ status: 502, code: "bad_gateway", source: "gateway" });
