@@ -54,9 +54,12 @@ export async function openWorkshop(config: Config, logger: Logger): Promise<Work
   });
   const folder = await mkdtemp(join(tmpdir(), "aim-engine-"));
   const socketPath = join(folder, "main.sock");
-  const inner = await bindPort({ ...config.listen, path: socketPath, logger });
-  const close = (graceMs: number) =>
-    runAll([() => inner.close(graceMs), () => rm(folder, { recursive: true, force: true })]);
+  const leave = () => rm(folder, { recursive: true, force: true });
+  const inner = await bindPort({ ...config.listen, path: socketPath, logger }).catch(async (error: unknown) => {
+    await leave();
+    throw error;
+  });
+  const close = (graceMs: number) => runAll([() => inner.close(graceMs), leave]);
   const memory = tallyMemory(config.workers);
   const lender = new TallyLender(new Tally(memory), config.scheduler.balance);
   const shared = { memory, clockStart: clockStart(), socketPath, listen: { ...config.listen, port: Number(url.port) } };

@@ -116,9 +116,8 @@ export class Relay implements AnswerSink, Watched {
   }
 
   onEnd(): void {
-    const { reply } = this.#exchange;
-    if (this.#state === "collecting") reply.endWith(backendError(this.#status, Buffer.concat(this.#collected ?? [])));
-    else reply.end();
+    if (this.#state === "collecting") return this.#tellCollected();
+    this.#exchange.reply.end();
     this.#end(COMPLETED);
   }
 
@@ -149,10 +148,16 @@ export class Relay implements AnswerSink, Watched {
 
   #collect(bytes: Buffer): void {
     this.#collected ??= [];
-    if (this.#collectedBytes >= MAX_COLLECTED_BYTES) return;
     // A copy: the memory it came in is read into again.
     this.#collected.push(Buffer.from(bytes));
     this.#collectedBytes += bytes.length;
+    // What is there says enough, and the rest may have no end.
+    if (this.#collectedBytes >= MAX_COLLECTED_BYTES) this.#tellCollected();
+  }
+
+  #tellCollected(): void {
+    this.#exchange.reply.endWith(backendError(this.#status, Buffer.concat(this.#collected ?? [])));
+    this.#end(COMPLETED);
   }
 
   /** From now on another limit holds. */

@@ -245,6 +245,18 @@ describe("a stream that waits", () => {
     expect(await response.text()).toMatch(/replica-2.*\n\ndata: \[DONE\]\n\n$/s);
     await live.close();
   });
+
+  it("ends with a refusal of its backend that has no end itself", async () => {
+    const { chat, pool, clock, backend } = await startWaiting();
+    backend.respond((_, reply) => void reply.stream(503).push("x".repeat(70_000)));
+    const pending = chat({ stream: true });
+    await until(() => pool.asked.length === 1);
+    await clock.advance(1_000);
+    const response = await pending;
+    pool.grant();
+    expect(await response.text()).toMatch(/\ndata: \{"error":[^\n]*\n\n$/);
+    expect(await (await backend.nextRequest()).ended).toBe("aborted");
+  });
 });
 
 describe("a request that is not streamed", () => {
