@@ -1,6 +1,7 @@
 // Which headers pass in each direction. Nothing that belongs to one connection, and no secret, crosses the gateway.
 import { AimError } from "../errors.ts";
 import { memoized } from "../lib/memo.ts";
+import { NAMES } from "./header-line.ts";
 
 /** RFC 9110 7.6.1: they speak of one connection only. */
 const HOP_BY_HOP = [
@@ -35,18 +36,9 @@ const NOT_TO_BACKEND = new Set([
 
 const NOT_TO_CLIENT = new Set([...HOP_BY_HOP, "server", "date", "set-cookie", "x-request-id", "__proto__"]);
 
-/** Names are few, and to look at one is dear. */
-const MOST_NAMES = 500;
-const LONGEST_NAME = 64;
-
-/** Whether a header of this name passes, unless the connection claims it for itself. */
-function passing(passes: (name: string) => boolean): (name: string) => boolean {
-  const remembered = memoized(MOST_NAMES, passes);
-  return (name) => (name.length > LONGEST_NAME ? passes(name) : remembered(name));
-}
-
-const passesToBackend = passing((name) => !NOT_TO_BACKEND.has(name) && !/^x-(forwarded|aim)-/.test(name));
-const passesToClient = passing((name) => !NOT_TO_CLIENT.has(name) && !isOurs(name));
+// To look at a name is dear.
+const passesToBackend = memoized(NAMES, (name) => !NOT_TO_BACKEND.has(name) && !/^x-(forwarded|aim)-/.test(name));
+const passesToClient = memoized(NAMES, (name) => !NOT_TO_CLIENT.has(name) && !isOurs(name));
 
 /** Engines take less than we do, and cut the connection at more: that must not look like their failure. */
 const MAX_FORWARDED = { headers: 64, bytes: 8 * 1024 };

@@ -140,6 +140,17 @@ export class Relay implements AnswerSink, Watched {
     return "full";
   }
 
+  look(now: number): number {
+    if (this.#state === "ended") return Infinity;
+    const dueAt = this.#dueAt();
+    if (now < dueAt) return dueAt;
+    const { totalTimeoutMs } = this.#limits;
+    if (now >= this.#beganAt + totalTimeoutMs) this.#end({ kind: "timeout", error: tooLong(totalTimeoutMs) });
+    else if (this.#isPaused) this.#stop(clientStuck(this.#stillLimit));
+    else this.#end({ kind: "timeout", error: silent(this.#stillLimit) });
+    return Infinity;
+  }
+
   #resume(): void {
     this.#isPaused = false;
     this.#movedAt = this.#clock.now();
@@ -164,17 +175,6 @@ export class Relay implements AnswerSink, Watched {
   #begun(): void {
     this.#hasBegun = true;
     this.#watch.expect(this.#movedAt, this.#dueAt());
-  }
-
-  look(now: number): number {
-    if (this.#state === "ended") return Infinity;
-    const dueAt = this.#dueAt();
-    if (now < dueAt) return dueAt;
-    const { totalTimeoutMs } = this.#limits;
-    if (now >= this.#beganAt + totalTimeoutMs) this.#end({ kind: "timeout", error: tooLong(totalTimeoutMs) });
-    else if (this.#isPaused) this.#stop(clientStuck(this.#stillLimit));
-    else this.#end({ kind: "timeout", error: silent(this.#stillLimit) });
-    return Infinity;
   }
 
   #dueAt(): number {

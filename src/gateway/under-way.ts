@@ -1,5 +1,6 @@
-// The requests under way, to be ended when their time is up. An array that closes its gaps, not a Set: a Set that members come
-// and go through leaves tables behind that hold on to them until the next full collection, and every scavenge copies them.
+// What is under way (requests, connections, answers), to be ended when its time is up. An array that closes its gaps, not a
+// Set: a Set that members come and go through leaves tables behind that hold on to them until the next full collection, and
+// every scavenge copies them.
 export interface Member {
   /** Where it stands in the list; the list's own. */
   place: number;

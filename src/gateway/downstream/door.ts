@@ -19,6 +19,7 @@ const LOOK_EVERY_MS = 5_000;
 
 export class Door implements ConnectionHost {
   readonly clock: Clock;
+  readonly keepAliveLines: string;
   readonly #limits: ConnectionLimits;
   readonly #direct: DirectWay;
   readonly #toNode: (socket: Socket) => void;
@@ -36,6 +37,7 @@ export class Door implements ConnectionHost {
   ) {
     this.clock = options.clock;
     this.#limits = options.limits;
+    this.keepAliveLines = `connection: keep-alive\r\nkeep-alive: timeout=${Math.floor(options.limits.idleMs / 1000)}\r\n`;
     this.#direct = direct;
     const parsers = server.listeners("connection");
     this.#toNode = (socket) => parsers.forEach((parser) => Reflect.apply(parser, server, [socket]));

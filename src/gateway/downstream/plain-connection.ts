@@ -11,6 +11,7 @@ export interface ConnectionHost {
   readonly targets: ReadonlySet<string>;
   readonly isClosing: boolean;
   readonly date: string;
+  readonly keepAliveLines: string;
   serve(target: string, request: Downstream): void;
   /** Node's parser goes on with it; what was read and not understood comes first. */
   handOver(socket: Socket, unread: Buffer): void;
@@ -58,6 +59,10 @@ export class PlainConnection implements Carrier {
 
   get date(): string {
     return this.#host.date;
+  }
+
+  get keepAliveLines(): string {
+    return this.#host.keepAliveLines;
   }
 
   /** Ends it unless a request is under way: not before all of the last answer is out. */

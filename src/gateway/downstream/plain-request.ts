@@ -13,6 +13,8 @@ export interface Carrier {
   readonly isClosing: boolean;
   /** The value of a Date header. */
   readonly date: string;
+  /** Says for how long the connection is kept. */
+  readonly keepAliveLines: string;
   /** The answer is over; where it `closes`, so is the connection. */
   onAnswered(closes: boolean): void;
 }
@@ -185,14 +187,13 @@ export class PlainRequest implements Downstream {
 
   /** A head; `framing` says how the body ends. */
   #render(status: number, headers: readonly string[], framing: string): string {
-    const { isClosing, date } = this.#carrier;
+    const { isClosing, date, keepAliveLines } = this.#carrier;
     this.#closes = isClosing || !this.isWhole || !this.#head.keepsAlive || valueOf(headers, "connection") === "close";
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "-"}\r\n`;
     for (let at = 0; at + 1 < headers.length; at += 2)
       if (headers[at] !== "connection") head += `${headers[at]}: ${headers[at + 1]}\r\n`;
-    return `${head}${this.#closes ? CLOSE : KEEP_ALIVE}date: ${date}\r\n${framing}\r\n`;
+    return `${head}${this.#closes ? CLOSE : keepAliveLines}date: ${date}\r\n${framing}\r\n`;
   }
 }
 
 const CLOSE = "connection: close\r\n";
-const KEEP_ALIVE = "connection: keep-alive\r\nkeep-alive: timeout=75\r\n";
