@@ -9,17 +9,24 @@ export async function samplesOf(registry: Registry): Promise<Samples> {
   return (await registry.getMetricsAsJSON()).filter(({ type }) => isCounted(String(type)));
 }
 
-/** All of them with those of the registry itself, in the format that Prometheus reads. */
+/** All of them with those of the registry itself, and its gauges as they are, in the format that Prometheus reads. */
 export async function addedUp(registry: Registry, others: readonly Samples[]): Promise<string> {
-  return AggregatorRegistry.aggregate([
-    await registry.getMetricsAsJSON(),
-    ...others.map((samples) => [...samples]),
-  ]).metrics();
+  const own = await registry.getMetricsAsJSON();
+  const gauges = own.filter(({ type }) => !isCounted(String(type)));
+  const texts = await Promise.all([
+    aggregated([await samplesOf(registry), ...others]).metrics(),
+    ...gauges.map(({ name }) => registry.getSingleMetricAsString(name)),
+  ]);
+  return `${texts.map((text) => text.trimEnd()).join("\n\n")}\n`;
 }
 
 /** The same in one, for those who will count no more. */
 export async function merged(all: readonly Samples[]): Promise<Samples> {
-  return samplesOf(AggregatorRegistry.aggregate(all.map((samples) => [...samples])));
+  return samplesOf(aggregated(all));
+}
+
+function aggregated(all: readonly Samples[]): Registry {
+  return AggregatorRegistry.aggregate(all.map((samples) => [...samples]));
 }
 
 function isCounted(type: string): boolean {

@@ -4,6 +4,7 @@ import type { Assignment, Served } from "../control/balance/seat.ts";
 import { CLOSED, type SharedQueue } from "../control/fleet/lent.ts";
 import type { Lease, Outcome, RequestHints } from "../gateway/pool.ts";
 import type { Clock } from "../lib/clock.ts";
+import { addressOf } from "./address.ts";
 import { type LentReplica, type Report, sentOutcome } from "./messages.ts";
 import type { Echo, Tally } from "./tally.ts";
 
@@ -97,7 +98,7 @@ class Borrowed implements Served {
 
   constructor(told: LentReplica, deps: BorrowingDeps) {
     this.told = told;
-    this.address = new URL(told.address);
+    this.address = addressOf(told.address);
     this.queue = deps.tally.queue(told.place, deps.thread);
     this.#deps = deps;
   }
@@ -162,6 +163,8 @@ class BorrowedLease implements Lease {
   report(outcome: Outcome): void {
     if (outcome.kind === "completed" || outcome.kind === "client_gone") return;
     const { place, turn } = this.#assignment.replica.told;
+    // At once: the next try comes before the fleet has heard of it, and who serves nobody looks best.
+    if (outcome.kind === "unreachable") this.#deps.tally.shut(place);
     this.#deps.tell({ kind: "failed", place, turn, outcome: sentOutcome(outcome) });
   }
 

@@ -1,5 +1,5 @@
 // Who has how many requests on which replica, in memory that all threads share. Replicas have a place each; a place has a limit,
-// which the main thread alone sets, and a count for each thread, which that thread alone raises.
+// which the main thread alone raises, and a count for each thread, which that thread alone raises.
 //
 //   take       raise the own count, then add up all: over the limit, lower it again. Of two who come at once, each sees what
 //              the other has taken before he looks, so that together they never go over it
@@ -8,7 +8,7 @@
 //
 // Counts and limits go through Atomics. The rest (times, queues, totals) is written by one thread each and read by others as
 // it comes: to balance by, and to see when a replica was used last.
-import type { SharedQueue } from "../control/fleet/lent.ts";
+import { CLOSED, type SharedQueue } from "../control/fleet/lent.ts";
 
 /** Replicas that can be lent at a time. */
 export const PLACES = 256;
@@ -80,6 +80,12 @@ export class Tally {
   claim(place: number, { sign, closed }: { readonly sign: number; readonly closed: number }): boolean {
     if (this.limit(place) !== sign) return false;
     return Atomics.compareExchange(this.#counts, this.#at(place, -1), sign, closed) === sign;
+  }
+
+  /** Gives out no more there until the main thread sets a limit anew. */
+  shut(place: number): void {
+    for (let limit = this.limit(place); limit > CLOSED.shut; limit = this.limit(place))
+      if (Atomics.compareExchange(this.#counts, this.#at(place, -1), limit, CLOSED.shut) === limit) return;
   }
 
   /** Requests of all threads. */

@@ -3,6 +3,7 @@ import { digestOf } from "../control/balance/prompt-blocks.ts";
 import { reasonOf } from "../control/fleet/waiters.ts";
 import type { RequestTraits } from "../control/fleet/lease.ts";
 import type { Lease, Outcome, ReplicaPool, RequestHints } from "../gateway/pool.ts";
+import { addressOf } from "./address.ts";
 import type { Borrowing } from "./borrowing.ts";
 import { errorOf, type Grant, type Outlook, type Report, type SentError, sentOutcome } from "./messages.ts";
 
@@ -18,6 +19,8 @@ export class WorkerPool implements ReplicaPool {
   readonly #borrowing: Borrowing;
   readonly #tell: (report: Report) => void;
   readonly #asking = new Map<number, Asking>();
+  /** How many ask for each model, and what is said to them. */
+  readonly #askers = new Map<string, number>();
   readonly #outlooks = new Map<string, Outlook>();
   #ids = 0;
 
@@ -36,6 +39,7 @@ export class WorkerPool implements ReplicaPool {
     const id = ++this.#ids;
     const settled = () => {
       this.#asking.delete(id);
+      this.#asksNoMore(model);
       signal.removeEventListener("abort", onAbort);
     };
     const onAbort = () => {
@@ -44,6 +48,7 @@ export class WorkerPool implements ReplicaPool {
       reject(reasonOf(signal));
     };
     signal.addEventListener("abort", onAbort);
+    this.#askers.set(model, (this.#askers.get(model) ?? 0) + 1);
     this.#asking.set(id, {
       granted: (grant) => {
         settled();
@@ -81,7 +86,15 @@ export class WorkerPool implements ReplicaPool {
 
   /** What is to be said to those who wait for the model. */
   tellOutlook(model: string, outlook: Outlook): void {
-    this.#outlooks.set(model, outlook);
+    if (this.#askers.has(model)) this.#outlooks.set(model, outlook);
+  }
+
+  /** What was said to the last one would be old news to the next. */
+  #asksNoMore(model: string): void {
+    const left = (this.#askers.get(model) ?? 0) - 1;
+    if (left > 0) return void this.#askers.set(model, left);
+    this.#askers.delete(model);
+    this.#outlooks.delete(model);
   }
 
   #outlook(model: string): Outlook {
@@ -105,7 +118,7 @@ class AskedLease implements Lease {
 
   constructor(id: number, { replica, address, coldStart }: Grant, tell: (report: Report) => void) {
     this.replica = replica;
-    this.address = new URL(address);
+    this.address = addressOf(address);
     this.coldStart = coldStart;
     this.#id = id;
     this.#tell = tell;

@@ -33,6 +33,14 @@ describe("metrics of several threads", () => {
     expect(lines(await addedUp(registry, []))).toEqual(lines(await registry.metrics()));
   });
 
+  it("leaves out nothing that the process says of itself", async () => {
+    const { registry } = createMetrics({ processMetrics: true });
+    const names = (text: string) => [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name).sort();
+    const shown = names(await addedUp(registry, []));
+    expect(shown).toEqual(names(await registry.metrics()));
+    expect(shown).toContain("process_start_time_seconds");
+  });
+
   it("keeps what those had counted who are gone", async () => {
     const past = await merged([await samplesOf(counted(2)), await samplesOf(counted(3))]);
     expect(await addedUp(counted(0), [past])).toContain('code="200"} 5');
