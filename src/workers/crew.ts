@@ -159,20 +159,31 @@ export class Crew {
     this.#past = await merged([this.#past, member.samples]);
   }
 
-  #again(number: number, { since, diedOf }: Member): void {
+  #again(number: number, { since, diedOf }: Pick<Member, "since" | "diedOf">): void {
     if (this.#closing) return;
     const { clock, logger } = this.#deps;
     logger.error({ worker: number, err: diedOf }, "a worker died; its streams are cut");
     const failures = clock.now() - since > PROVEN_MS ? 0 : (this.#failures.get(number) ?? 0);
     const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
     this.#failures.set(number, failures + 1);
-    const start = () => {
+    this.#pauses.set(
+      number,
+      clock.setTimer(pauseMs, () => this.#restart(number)),
+    );
+  }
+
+  #restart(number: number): void {
+    const { clock, logger } = this.#deps;
+    const since = clock.now();
+    try {
       this.#start(number).then(
         () => logger.info({ worker: number }, "a worker was started again"),
         (error: unknown) => logger.error({ worker: number, err: error }, "a worker could not be started again"),
       );
-    };
-    this.#pauses.set(number, clock.setTimer(pauseMs, start));
+    } catch (error) {
+      // There is no thread to be had: nothing of it lives that could end.
+      this.#again(number, { since, diedOf: error });
+    }
   }
 
   /** One that does not answer in time has counted what it had last time. */

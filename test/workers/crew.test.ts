@@ -32,7 +32,9 @@ class FakeThread implements Thread {
 function setUp() {
   const clock = new FakeClock();
   const threads: FakeThread[] = [];
+  let refusals = 0;
   const start = () => {
+    if (refusals-- > 0) throw new Error("ERR_WORKER_INIT_FAILED");
     const thread = new FakeThread();
     threads.push(thread);
     return thread;
@@ -44,7 +46,7 @@ function setUp() {
     await clock.advance(5_000);
     await closed;
   });
-  return { clock, threads, crew };
+  return { clock, threads, crew, refuse: (times: number) => void (refusals = times) };
 }
 
 describe("a crew", () => {
@@ -75,6 +77,19 @@ describe("a crew", () => {
     threads[1]!.report({ kind: "cannot serve", error: sentError(new AimError("invalid_config", "the port is taken")) });
     await clock.advance(2_000);
     expect(threads).toHaveLength(3);
+  });
+
+  it("tries again, later each time, where no thread is to be had", async () => {
+    const { clock, threads, crew, refuse } = setUp();
+    const started = crew.start();
+    threads[0]!.report({ kind: "listening" });
+    await started;
+    refuse(2);
+    threads[0]!.end();
+    await clock.advance(1_000 + 2_000 + 3_999);
+    expect(threads).toHaveLength(1);
+    await clock.advance(1);
+    expect(threads).toHaveLength(2);
   });
 
   it("does not begin where a worker cannot serve from the start, and says why", async () => {
