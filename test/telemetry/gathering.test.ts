@@ -35,7 +35,7 @@ describe("metrics of several threads", () => {
 
   it("leaves out nothing that the process says of itself", async () => {
     const { registry } = createMetrics({ processMetrics: true });
-    const names = (text: string) => [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name).sort();
+    const names = (text: string) => [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => String(name)).sort();
     const shown = names(await addedUp(registry, []));
     expect(shown).toEqual(names(await registry.metrics()));
     expect(shown).toContain("process_start_time_seconds");
