@@ -161,7 +161,7 @@ class BorrowedLease implements Lease {
 
   /** Success is no news: nothing is held against a replica that is lent. */
   report(outcome: Outcome): void {
-    if (outcome.kind === "completed" || outcome.kind === "client_gone") return;
+    if (!this.#open || outcome.kind === "completed" || outcome.kind === "client_gone") return;
     const { place, turn } = this.#assignment.replica.told;
     // At once: the next try comes before the fleet has heard of it, and who serves nobody looks best.
     if (outcome.kind === "unreachable") this.#deps.tally.shut(place);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Lending } from "../../../src/control/fleet/lending.ts";
-import type { Lent } from "../../../src/control/fleet/lent.ts";
+import { CLOSED, type Lent } from "../../../src/control/fleet/lent.ts";
 import type { Replica } from "../../../src/control/replica.ts";
 import { makeReplica } from "../../support/make-replica.ts";
 
@@ -61,10 +61,10 @@ describe("lending", () => {
     expect([told(), lent.now > 1_000]).toEqual([["lent"], true]);
     replica.transition("draining", "", 1);
     lending.review();
-    expect([told(), lent.now]).toEqual([[], -2]);
+    expect([told(), lent.now]).toEqual([[], CLOSED.away]);
     replica.transition("stopping", "", 1);
     lending.review();
-    expect([told(), lent.now]).toEqual([["ended"], -2]);
+    expect([told(), lent.now]).toEqual([["ended"], CLOSED.away]);
   });
 
   it("closes it while somebody waits for the model, and says then that every end counts", () => {
@@ -89,9 +89,9 @@ describe("lending", () => {
     };
     const ejection = { why: "", failures: 1, forMs: 1, until: 1 };
     expect(shown({ rampLimit: 8 })).toBe(8);
-    expect(shown({ ejection, isLeftOut: true })).toBe(0);
-    expect(shown({ isLeftOut: false })).toBe(-1);
-    expect(shown({ responsive: false })).toBe(-2);
+    expect(shown({ ejection, isLeftOut: true })).toBe(CLOSED.shut);
+    expect(shown({ isLeftOut: false })).toBe(CLOSED.onTrial);
+    expect(shown({ responsive: false })).toBe(CLOSED.away);
   });
 
   it("holds those that are counted while one is given out, and tells what the fleet itself has there", () => {
@@ -101,11 +101,11 @@ describe("lending", () => {
     expect(lent.now).toBeGreaterThan(0);
     Object.assign(replica, { rampLimit: 8, leases: 3 });
     lending.holdModel("m");
-    expect(lent.now).toBe(0);
+    expect(lent.now).toBe(CLOSED.shut);
     lending.reviewModel("m");
     expect([lent.now, lent.own]).toEqual([8, 3]);
     lending.hold(replica);
-    expect(lent.now).toBe(0);
+    expect(lent.now).toBe(CLOSED.shut);
   });
 
   it("counts what others have as in flight, and their last use as use", () => {
